@@ -1,0 +1,90 @@
+"""The input pictures as workers need them: decoded once per process, kept in bounded memory, shared by all threads."""
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import cv2
+from cachetools import LRUCache
+
+from transforms import filesystems, pictures
+from transforms.errors import RunError
+from transforms.pictures import Pixels
+
+# 256 MiB of backgrounds are 1,700 at 224x224; cut-outs and their placed versions recur far more often.
+_BACKGROUND_BYTES = 256 << 20
+_CUTOUT_BYTES = 128 << 20
+_PLACED_BYTES = 128 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPaths:
+    """Which pictures to composite and how large; what travels to the workers instead of the pictures.
+
+    Attributes:
+        backgrounds: path of every background, in the order of its index.
+        foregrounds: path of every foreground, in the order of its index.
+        image_size: side of the square composite, pixels.
+        longest_side: largest longest side of a placed cut-out, pixels.
+    """
+
+    backgrounds: tuple[str, ...]
+    foregrounds: tuple[str, ...]
+    image_size: int
+    longest_side: int
+
+
+class _BoundedCache:
+    """Least recently used arrays up to a total of `max_bytes`. Safe to use from several threads."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._arrays: LRUCache = LRUCache(max_bytes, getsizeof=lambda array: array.nbytes)
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Pixels]) -> Pixels:
+        with self._lock:
+            array = self._arrays.get(key)
+        if array is None:
+            array = make()  # outside the lock: two threads may make the same array, which is harmless
+            array.setflags(write=False)
+            with self._lock:
+                if array.nbytes <= self._arrays.maxsize:
+                    self._arrays[key] = array
+        return array
+
+
+class Assets:
+    """Backgrounds and placed cut-outs on demand."""
+
+    def __init__(self, paths: AssetPaths) -> None:
+        self._paths = paths
+        self._backgrounds = _BoundedCache(_BACKGROUND_BYTES)
+        self._cutouts = _BoundedCache(_CUTOUT_BYTES)
+        self._placed = _BoundedCache(_PLACED_BYTES)
+
+    def background(self, index: int) -> Pixels:
+        """uint8 [image_size, image_size, 3], RGB, read-only."""
+        path = self._paths.backgrounds[index]
+        return self._backgrounds.get(index, lambda: pictures.load_background(_read(path), self._paths.image_size))
+
+    def cutout(self, index: int) -> Pixels:
+        """RGBA uint8 [h, w, 4] before placement, read-only."""
+        path = self._paths.foregrounds[index]
+        return self._cutouts.get(index, lambda: pictures.load_foreground(_read(path), self._paths.longest_side))
+
+    def placed(self, index: int, width: int, height: int, *, flipped: bool) -> Pixels:
+        """RGBA uint8 [height, width, 4] as it is pasted, read-only."""
+        plain = self._placed.get(
+            (index, width, height), lambda: pictures.resize_cutout(self.cutout(index), (width, height))
+        )
+        return cv2.flip(plain, 1) if flipped else plain
+
+
+def _read(path: str) -> bytes:
+    try:
+        return filesystems.read_bytes(path)
+    except OSError as error:
+        raise RunError(
+            f"Cannot read {path} ({error.strerror or error}), which was there when the inputs were checked; restore it"
+            " and run the same command again."
+        ) from error

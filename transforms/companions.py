@@ -1,0 +1,106 @@
+"""The two companion datasets: the backgrounds and the foregrounds themselves, as they were composited."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+import numpy as np
+
+from tfds_builder.features import Schema
+from transforms.assets import AssetPaths, Assets
+from transforms.encoding import Value, encode_mask, encode_rgb, encode_rgba
+from transforms.pictures import MASK_THRESHOLD
+from transforms.shards import DatasetFiles, ShardSummary, write_shard
+from transforms.statistics import Moments
+
+PICTURES_PER_SHARD = 256
+
+SPLIT = "train"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CompanionShard:
+    """A shard of a companion dataset: `kind` is "background" or "foreground"."""
+
+    kind: str
+    index: int
+    count: int
+
+
+def companion_shards(kind: str, pictures: int) -> list[CompanionShard]:
+    """The shards that hold this many pictures."""
+    count = -(-pictures // PICTURES_PER_SHARD)
+    return [CompanionShard(kind, index, count) for index in range(count)]
+
+
+def background_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[dict[str, Value]]:
+    """Fields of these backgrounds."""
+    for index in indices:
+        yield {
+            "image": encode_rgb(assets.background(index), jpeg_quality=None),
+            "id": index,
+            "class": schema.backgrounds.class_ids[index],
+        }
+
+
+def foreground_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[dict[str, Value]]:
+    """Fields of these foregrounds."""
+    for index in indices:
+        cutout = assets.cutout(index)
+        yield {
+            "image": encode_rgba(cutout),
+            "mask": encode_mask(np.where(cutout[..., 3] >= MASK_THRESHOLD, np.uint8(255), np.uint8(0))),
+            "id": index,
+            "class": schema.foregrounds.class_ids[index],
+        }
+
+
+def write_companion(
+    shard: CompanionShard, files: DatasetFiles, paths: AssetPaths, schema: Schema
+) -> ShardSummary:
+    """Write one shard of backgrounds or foregrounds."""
+    assets = Assets(paths)
+    total = len(paths.backgrounds if shard.kind == "background" else paths.foregrounds)
+    indices = range(total * shard.index // shard.count, total * (shard.index + 1) // shard.count)
+    moments: dict[str, Moments | None]
+    if shard.kind == "background":
+        examples = background_examples(assets, schema, indices)
+        moments = {"image": _sum(Moments.of(assets.background(index)) for index in indices)}
+    else:
+        examples = foreground_examples(assets, schema, indices)
+        masks = (assets.cutout(index)[..., 3] >= MASK_THRESHOLD for index in indices)
+        # Colours of a cut-out count only as far as they are opaque: no plain mean of them would mean anything.
+        moments = {"image": None, "mask": _sum(Moments.of_masks(mask) for mask in masks)}
+    return write_shard(
+        files, split=SPLIT, index=shard.index, count=shard.count, examples=examples, moments=moments
+    )
+
+
+class WriteCompanions(beam.PTransform):
+    """Companion shards to files.
+
+    CompanionShard -> ShardSummary.
+    """
+
+    def __init__(self, files: dict[str, DatasetFiles], paths: AssetPaths, schema: Schema) -> None:
+        super().__init__()
+        self._files = files
+        self._paths = paths
+        self._schema = schema
+
+    def expand(self, shards: beam.PCollection[CompanionShard]) -> beam.PCollection[ShardSummary]:
+        """Wire `write_companion`."""
+        return shards | "EncodeAndWrite" >> beam.Map(
+            _write_companion, files=self._files, paths=self._paths, schema=self._schema
+        )
+
+
+def _write_companion(
+    shard: CompanionShard, files: dict[str, DatasetFiles], paths: AssetPaths, schema: Schema
+) -> ShardSummary:
+    return write_companion(shard, files[shard.kind], paths, schema)
+
+
+def _sum(moments: Iterable[Moments]) -> Moments:
+    first, *others = moments
+    return sum(others, start=first)

@@ -1,0 +1,108 @@
+"""Depth of composites, by one shared network per process."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.utils.shared import Shared
+
+from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
+from transforms.compositing import ExampleBatch
+from transforms.depth_models import DepthModel, load_depth_model
+from transforms.pictures import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class DepthSettings:
+    """Which network predicts depth, and how its result is stored.
+
+    Attributes:
+        model: name or path of the weights.
+        engine: "keras" or "openvino".
+        precision: "float32" or "bfloat16".
+        input_size: (width, height) of the network's input, or None for the model's own.
+        batch_size: images per call of the network.
+        bits: 16 (millimetres) or 8 (10 m / 255).
+    """
+
+    model: str
+    engine: str
+    precision: str
+    input_size: tuple[int, int] | None
+    batch_size: int
+    bits: int
+
+    def load(self) -> DepthModel:
+        """Read the weights and build the network."""
+        return load_depth_model(
+            self.model,
+            engine=self.engine,
+            precision=self.precision,
+            input_size=self.input_size,
+            batch_size=self.batch_size,
+        )
+
+
+def quantize_depth(metres: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+    """Metres to stored integers, rounded to nearest and clipped to what they can hold.
+
+    >>> quantize_depth(np.array([0.1, 2.5, 70.0], np.float32), 16).tolist()
+    [100, 2500, 65535]
+    >>> quantize_depth(np.array([0.1, 2.5, 70.0], np.float32), 8).tolist()
+    [3, 64, 255]
+    """
+    if bits == 16:
+        return np.rint(np.clip(metres * MILLIMETRES_PER_METRE, 0, 65535)).astype(np.uint16)
+    return np.rint(np.clip(metres * (255 / EIGHT_BIT_RANGE_METRES), 0, 255)).astype(np.uint8)
+
+
+def predict_depth(
+    model: DepthModel, images: Pixels, *, bits: int, batch_size: int
+) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+    """Stored depth of uint8 [n, H, W, 3]: uint16 or uint8 [n, H, W].
+
+    One batch at a time, so that only the small integers of a whole shard are ever in memory.
+    """
+    depth = np.empty(images.shape[:3], np.uint16 if bits == 16 else np.uint8)
+    for start in range(0, len(images), batch_size):
+        batch = slice(start, start + batch_size)
+        depth[batch] = quantize_depth(model.predict(images[batch]), bits)
+    return depth
+
+
+class PredictDepth(beam.PTransform):
+    """Composites to depth maps.
+
+    (shard, ExampleBatch) -> (shard, ExampleBatch with depth).
+
+    One model per process, shared by its threads; batches never cross an element, so the result does not depend on how the
+    runner groups elements.
+    """
+
+    def __init__(self, settings: DepthSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, shards: beam.PCollection[tuple[int, ExampleBatch]]) -> beam.PCollection[tuple[int, ExampleBatch]]:
+        """Wire `predict_depth`."""
+        return shards | "Predict" >> beam.ParDo(_PredictDepth(self._settings))
+
+
+class _PredictDepth(beam.DoFn):
+    def __init__(self, settings: DepthSettings) -> None:
+        self._settings = settings
+        self._shared = Shared()
+        self._model: DepthModel | None = None
+
+    def setup(self) -> None:
+        self._model = self._shared.acquire(self._settings.load)
+
+    def process(self, element: tuple[int, ExampleBatch]) -> Iterable[tuple[int, ExampleBatch]]:
+        shard, batch = element
+        assert self._model is not None
+        depth = predict_depth(
+            self._model, batch.fg_bg, bits=self._settings.bits, batch_size=self._settings.batch_size
+        )
+        yield shard, replace(batch, depth=depth)

@@ -1,0 +1,118 @@
+"""Reading, listing and writing whole files through Beam's filesystems, so that every path may be local, gs:// or other.
+
+Everything the project writes goes through `write_bytes` or `publish_file`: the data go to a temporary name first and get
+their final name by a rename, so that no reader ever sees half a file.
+"""
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.errors import RunError
+
+_COPY_CHUNK = 1 << 20
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+def is_glob(path: str) -> bool:
+    """Whether `path` holds a wildcard.
+
+    >>> is_glob("photos/*.jpg"), is_glob("photos")
+    (True, False)
+    """
+    return not _GLOB_CHARACTERS.isdisjoint(path)
+
+
+def join(folder: str, *names: str) -> str:
+    """`folder` and `names` as one path of the folder's filesystem."""
+    return FileSystems.join(folder, *names)
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder of this name is there."""
+    return FileSystems.exists(path)
+
+
+def list_files(folder_or_glob: str) -> dict[str, int]:
+    """Path -> size in bytes of every file below a folder, or of every file a glob matches, sorted by path.
+
+    A folder whose name holds `[`, `*` or `?` is listed as that folder.
+    """
+    pattern = folder_or_glob
+    if not is_glob(pattern) or exists(pattern):
+        literal = "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in pattern)
+        pattern = join(literal, "**")
+    (match,) = FileSystems.match([pattern])
+    return dict(sorted((found.path, found.size_in_bytes) for found in match.metadata_list))
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole content of a file, as stored (never unpacked because of a .gz suffix).
+
+    Raises:
+        OSError: the file is not there or cannot be read.
+    """
+    try:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            return bytes(file.read())
+    except BeamIOError as error:
+        raise OSError(str(error)) from error
+
+
+def write_bytes(path: str, data: bytes, *, temporary_folder: str) -> None:
+    """Write a small file that appears under its final name only when it is complete.
+
+    Raises:
+        RunError: the disk is full or the place cannot be written.
+    """
+    with _reported(path), _renamed_when_complete(path, temporary_folder) as sink:
+        sink.write(data)
+
+
+def publish_file(local: Path, path: str, *, temporary_folder: str) -> None:
+    """Copy a finished local file to `path`, where it appears only when it is complete.
+
+    Raises:
+        RunError: the disk is full or the place cannot be written.
+    """
+    with _reported(path), local.open("rb") as source, _renamed_when_complete(path, temporary_folder) as sink:
+        while chunk := source.read(_COPY_CHUNK):
+            sink.write(chunk)
+
+
+def delete_tree(folder: str) -> None:
+    """Delete a folder, or everything below a prefix; nothing happens when it is not there."""
+    if exists(folder):
+        FileSystems.delete([folder])
+    elif leftovers := list(list_files(folder)):  # an object store: the "folder" is only a prefix
+        FileSystems.delete(leftovers)
+
+
+@contextlib.contextmanager
+def _renamed_when_complete(path: str, temporary_folder: str) -> Iterator:
+    # A unique name: a retried or duplicated bundle may write the same file at the same time, with the same bytes.
+    temporary = join(temporary_folder, uuid.uuid4().hex)
+    try:
+        with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as sink:
+            yield sink
+        FileSystems.rename([temporary], [path])
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is the one to tell
+            FileSystems.delete([temporary])
+        raise
+
+
+@contextlib.contextmanager
+def _reported(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, BeamIOError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunError(
+            f"Cannot write {path}: {reason}. Free space there or mend its permissions, then run the same command"
+            " again: it goes on from the finished shards."
+        ) from error

@@ -1,0 +1,300 @@
+"""Shards: one file of records per element, and a summary of it beside the work in progress.
+
+A shard counts as finished when its file is there under its final name. Its summary is written before that, so finished
+shards always have one, and a build that was stopped can add up the statistics of all shards without reading them again.
+"""
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.metrics import Metrics
+
+from transforms import filesystems
+from transforms.compositing import ExampleBatch
+from transforms.cross_product import ShardLayout
+from transforms.encoding import ExampleEncoding, Value, encode_example, serialize_record
+from transforms.errors import RunError
+from transforms.statistics import Moments
+
+FILE_FORMATS = ("tfrecord", "array_record")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFiles:
+    """Where the files of one dataset lie.
+
+    Attributes:
+        data_dir: TFDS data directory.
+        name: name of the dataset.
+        version: for example "1.0.0".
+        file_format: "tfrecord" or "array_record".
+    """
+
+    data_dir: str
+    name: str
+    version: str
+    file_format: str
+
+    @property
+    def directory(self) -> str:
+        """The dataset's folder, data_dir/name/version."""
+        return filesystems.join(self.data_dir, self.name, self.version)
+
+    @property
+    def work_folder(self) -> str:
+        """What exists only while the dataset is being made."""
+        return filesystems.join(self.directory, ".build")
+
+    @property
+    def temporary_folder(self) -> str:
+        """Unfinished files; on the same filesystem as the finished ones, so that a rename moves nothing."""
+        return filesystems.join(self.work_folder, "tmp")
+
+    def shard_name(self, split: str, index: int, count: int) -> str:
+        """TFDS's default file name of a shard.
+
+        >>> DatasetFiles("", "fg_bg_depth", "1.0.0", "tfrecord").shard_name("train", 7, 400)
+        'fg_bg_depth-train.tfrecord-00007-of-00400'
+        """
+        digits = max(5, len(str(count)))
+        return f"{self.name}-{split}.{self.file_format}-{index:0{digits}d}-of-{count:0{digits}d}"
+
+    def path(self, name: str) -> str:
+        """Path of a file in the dataset's folder."""
+        return filesystems.join(self.directory, *name.split("/"))
+
+    def summary_path(self, shard_name: str) -> str:
+        """Path of a shard's summary."""
+        return filesystems.join(self.work_folder, "summaries", shard_name + ".json")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file of the dataset's folder, complete or not at all."""
+        filesystems.write_bytes(self.path(name), data, temporary_folder=self.temporary_folder)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSummary:
+    """One image field of one or more shards.
+
+    Attributes:
+        encoded_bytes: size of its JPEG or PNG files.
+        moments: sums over its pixels before encoding, or None where they mean nothing.
+    """
+
+    encoded_bytes: int
+    moments: Moments | None
+
+    def __add__(self, other: "FieldSummary") -> "FieldSummary":
+        moments = None if self.moments is None or other.moments is None else self.moments + other.moments
+        return FieldSummary(self.encoded_bytes + other.encoded_bytes, moments)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSummary:
+    """What is known of a finished shard.
+
+    Attributes:
+        dataset: name of its dataset.
+        split: name of its split.
+        index: its number in the split.
+        count: shards of the split.
+        file: its file name.
+        examples: number of records.
+        size: bytes of the file.
+        sha256: of the file.
+        fields: summary of each image field.
+    """
+
+    dataset: str
+    split: str
+    index: int
+    count: int
+    file: str
+    examples: int
+    size: int
+    sha256: str
+    fields: dict[str, FieldSummary]
+
+    def to_json(self) -> bytes:
+        """As a small file; `from_json` reads it back."""
+        content = asdict(replace(self, fields={}))
+        content["fields"] = {
+            name: {"encoded_bytes": field.encoded_bytes, "moments": field.moments and field.moments.to_json()}
+            for name, field in self.fields.items()
+        }
+        return json.dumps(content).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "ShardSummary":
+        """The inverse of `to_json`."""
+        content: dict[str, Any] = json.loads(data)
+        fields = {
+            name: FieldSummary(field["encoded_bytes"], field["moments"] and Moments.from_json(field["moments"]))
+            for name, field in content.pop("fields").items()
+        }
+        return cls(fields=fields, **content)
+
+
+def write_shard(
+    files: DatasetFiles,
+    *,
+    split: str,
+    index: int,
+    count: int,
+    examples: Iterable[Mapping[str, Value]],
+    moments: Mapping[str, Moments | None],
+) -> ShardSummary:
+    """Write one shard and its summary; both appear complete or not at all.
+
+    Args:
+        files: the dataset.
+        split: name of the split.
+        index: number of the shard in the split.
+        count: shards of the split.
+        examples: fields of each record, in order; read once.
+        moments: sums of the pixels of each image field, or None.
+
+    Raises:
+        RunError: the disk is full or the place cannot be written.
+    """
+    name = files.shard_name(split, index, count)
+    encoded_bytes = dict.fromkeys(moments, 0)
+    number = 0
+    with tempfile.TemporaryDirectory(prefix="fgbg-") as scratch:
+        local = Path(scratch) / "shard"
+        with _open_writer(local, files.file_format) as writer:
+            for number, fields in enumerate(examples, start=1):
+                for field in encoded_bytes:
+                    encoded_bytes[field] += len(fields[field])  # type: ignore[arg-type]
+                writer.write(serialize_record(fields))
+        with local.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        summary = ShardSummary(
+            dataset=files.name,
+            split=split,
+            index=index,
+            count=count,
+            file=name,
+            examples=number,
+            size=local.stat().st_size,
+            sha256=sha256,
+            fields={field: FieldSummary(encoded_bytes[field], moments[field]) for field in moments},
+        )
+        temporary = files.temporary_folder
+        filesystems.write_bytes(files.summary_path(name), summary.to_json(), temporary_folder=temporary)
+        filesystems.publish_file(local, files.path(name), temporary_folder=temporary)
+    return summary
+
+
+def read_summary(files: DatasetFiles, shard_name: str, size: int) -> ShardSummary:
+    """The summary of a finished shard whose file has this size.
+
+    Raises:
+        RunError: the summary is missing or of another file.
+    """
+    path = files.summary_path(shard_name)
+    try:
+        summary = ShardSummary.from_json(filesystems.read_bytes(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"The summary of the finished shard {shard_name} cannot be read ({error}); delete the shard and run the same"
+            " command again, which makes it anew."
+        ) from error
+    if summary.size != size:
+        raise RunError(
+            f"The shard {shard_name} has {size} bytes instead of the {summary.size} that were written; delete it and run"
+            " the same command again, which makes it anew."
+        )
+    return summary
+
+
+def summarize_batch(batch: ExampleBatch) -> dict[str, Moments | None]:
+    """Sums over the pixels of each image field before encoding."""
+    moments: dict[str, Moments | None] = {"fg_bg": Moments.of(batch.fg_bg), "mask": Moments.of_masks(batch.mask)}
+    if batch.depth is not None:
+        moments["depth"] = Moments.of(batch.depth[..., np.newaxis])
+    return moments
+
+
+class WriteShards(beam.PTransform):
+    """Examples to shard files.
+
+    (shard, ExampleBatch) -> ShardSummary.
+
+    One element in, one file out, under a name that depends on the element alone: trying again writes the same bytes to the
+    same place.
+    """
+
+    def __init__(self, files: DatasetFiles, layout: ShardLayout, encoding: ExampleEncoding) -> None:
+        super().__init__()
+        self._files = files
+        self._layout = layout
+        self._encoding = encoding
+
+    def expand(self, shards: beam.PCollection[tuple[int, ExampleBatch]]) -> beam.PCollection[ShardSummary]:
+        """Wire `write_shard`."""
+        return shards | "EncodeAndWrite" >> beam.ParDo(_WriteShards(self._files, self._layout, self._encoding))
+
+
+class _WriteShards(beam.DoFn):
+    def __init__(self, files: DatasetFiles, layout: ShardLayout, encoding: ExampleEncoding) -> None:
+        self._files = files
+        self._layout = layout
+        self._encoding = encoding
+        self._examples = Metrics.counter("WriteShards", "examples")
+        self._shards = Metrics.counter("WriteShards", "shards")
+        self._bytes = Metrics.counter("WriteShards", "bytes")
+
+    def process(self, element: tuple[int, ExampleBatch]) -> Iterable[ShardSummary]:
+        shard, batch = element
+        place = self._layout.locate(shard)
+        summary = write_shard(
+            self._files,
+            split=place.split.name,
+            index=place.index,
+            count=place.count,
+            examples=self._encoded(batch),
+            moments=summarize_batch(batch),
+        )
+        self._examples.inc(summary.examples)
+        self._shards.inc()
+        self._bytes.inc(summary.size)
+        yield summary
+
+    def _encoded(self, batch: ExampleBatch) -> Iterator[dict[str, Value]]:
+        for i, placement in enumerate(batch.placements):
+            depth = None if batch.depth is None else batch.depth[i]
+            yield encode_example(self._encoding, placement, batch.fg_bg[i], batch.mask[i], depth)
+
+
+@contextlib.contextmanager
+def _open_writer(path: Path, file_format: str) -> Iterator[Any]:
+    """A TFRecord or ArrayRecord writer of a local file, whose failures are told in one sentence."""
+    import tensorflow as tf  # heavy: only the processes that write need it
+
+    try:
+        if file_format == "array_record":
+            from array_record.python.array_record_module import ArrayRecordWriter
+
+            # One record per group, as TFDS writes them: any record can be read alone.
+            writer = ArrayRecordWriter(str(path), "group_size:1")
+        else:
+            writer = tf.io.TFRecordWriter(str(path))
+        try:
+            yield writer
+        finally:
+            writer.close()
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+        raise RunError(
+            f"Cannot write the temporary file {path}: {reason}. Free space there or point TMPDIR to another folder, then run"
+            " the same command again: it goes on from the finished shards."
+        ) from error
