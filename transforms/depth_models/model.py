@@ -31,7 +31,7 @@ INSTALL = {"keras": "pip install tensorflow", "openvino": "pip install '.[openvi
 PIXELS_AT_ONCE = 640 * 480
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class DepthModel:
     """A depth network with its weights, ready to predict; safe to share between threads.
 

@@ -110,12 +110,12 @@ def check_is_hdf5(path: Path, shown: str) -> None:
 def _open_hdf5(path: Path, shown: str) -> Iterator[h5py.File]:
     check_is_hdf5(path, shown)
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError) as error:
+        # What h5py raises, here or while its objects are read, when the bytes do not hang together.
         size = path.stat().st_size
         raise InputError(f"{shown}: the file ends early or is damaged ({size:,} bytes here); fetch it again") from error
-    with file:
-        yield file
 
 
 def _text(value: object) -> str:
