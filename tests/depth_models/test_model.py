@@ -13,7 +13,7 @@ import pytest
 from tests.depth_models.helpers import write_random_weights
 from transforms.depth_models import DepthModel, depth_model_fingerprint, depth_model_kind, load_depth_model, model
 from transforms.depth_models.engine import Engine
-from transforms.depth_models.images import depth_from_output, resize_pictures
+from transforms.depth_models.images import bilinear_weights, depth_from_output, resize_depth, resize_pictures
 from transforms.errors import InputError, RunError
 
 
@@ -253,3 +253,14 @@ def test_pictures_are_resized_as_pillow_does(size: tuple[int, int]) -> None:
     expected = np.asarray(Image.fromarray(picture).resize((96, 64), Image.Resampling.BILINEAR))
     difference = np.abs(resize_pictures(picture[None], (96, 64))[0].astype(int) - expected)
     assert difference.max() <= 1
+
+
+@pytest.mark.parametrize(("old", "new"), [(100, 37), (37, 100), (64, 64), (1, 8), (8, 1)])
+def test_resizing_as_a_matrix_is_the_same_resizing(old: int, new: int) -> None:
+    from PIL import Image
+
+    row = np.random.default_rng(0).random((1, old), np.float32)
+    pillow = np.asarray(Image.fromarray(row).resize((new, 1), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(row @ bilinear_weights(old, new, averaging=True).T, pillow, atol=1e-6)
+    depth = resize_depth(row[None], (new, 1))[0]
+    np.testing.assert_allclose(row @ bilinear_weights(old, new, averaging=False).T, depth, atol=1e-5)

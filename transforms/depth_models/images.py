@@ -54,6 +54,22 @@ def resize_depth(depth: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.N
     return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in depth])
 
 
+def bilinear_weights(old: int, new: int, *, averaging: bool) -> npt.NDArray[np.float32]:
+    """The resizing above along one axis as a matrix, for engines that resize themselves: float32 [new, old].
+
+    averaging: whether shrinking widens the triangle under which pixels are weighed, as for pictures and not for depth.
+
+    >>> bilinear_weights(2, 4, averaging=False).tolist()
+    [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
+    scale = old / new
+    support = max(scale, 1.0) if averaging else 1.0
+    centres = (np.arange(new) + 0.5) * scale - 0.5
+    distances = np.abs(np.arange(old) - centres[:, None])
+    weights = np.maximum(0, 1 - distances / support)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
 def check_input_size(size: tuple[int, int], flag: str = "input size") -> None:
     """Raises InputError, with the two nearest valid sizes, unless both sides are positive multiples of 32.
 

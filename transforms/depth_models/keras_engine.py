@@ -3,12 +3,17 @@
 On a GPU it runs there, in mixed precision for bfloat16, with the resizing of pictures and depth on the device.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
+
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from transforms.depth_models.densedepth import Layer
-from transforms.depth_models.engine import Engine, Precision
+from transforms.depth_models.engine import Engine, Precision, images_at_once
+from transforms.depth_models.images import FARTHEST_METRES, NEAREST_METRES, bilinear_weights
 from transforms.depth_models.keras_network import build_network, set_weights
 from transforms.depth_models.weights import Weights
 
@@ -18,27 +23,65 @@ _POLICIES: dict[Precision, str] = {"float32": "float32", "bfloat16": "mixed_bflo
 def build_engine(
     layers: tuple[Layer, ...], weights: Weights, input_size: tuple[int, int], batch_size: int, precision: Precision
 ) -> Engine:
-    """The network compiled for `batch_size` images of `input_size` (width, height)."""
+    """The network compiled for up to `batch_size` images of `input_size` (width, height).
+
+    With a GPU this sets TensorFlow to compute reproducibly and in full float32, for the whole process.
+    """
     width, height = input_size
-    network = build_network(layers, (height, width), batch_size=batch_size, dtype=_POLICIES[precision])
+    on_gpu = keras.backend.backend() == "tensorflow" and _prepare_gpus()
+    batch = batch_size if on_gpu else images_at_once(input_size, batch_size)
+    network = build_network(layers, (height, width), batch_size=batch, dtype=_POLICIES[precision])
     set_weights(network, layers, weights)
-    if keras.backend.backend() == "tensorflow":
-        return _tensorflow_engine(network, batch_size)
-
-    def run(inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(network.predict_on_batch(inputs)[..., 0])
-
-    return Engine(batch_size, run)
+    if keras.backend.backend() != "tensorflow":
+        return Engine(batch, lambda inputs: np.asarray(network.predict_on_batch(inputs)[..., 0]))
+    return Engine(batch, compile_run(network), compile_predict(network) if on_gpu else None)
 
 
-def _tensorflow_engine(network: keras.Model, batch_size: int) -> Engine:
-    import tensorflow as tf
+def compile_run(network: keras.Model) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """`Engine.run` as one TensorFlow function."""
 
     @tf.function(input_signature=[tf.TensorSpec(network.input_shape, tf.float32)], autograph=False)
-    def forward(inputs: tf.Tensor) -> tf.Tensor:
+    def run(inputs: tf.Tensor) -> tf.Tensor:
         return network(inputs, training=False)[..., 0]
 
-    def run(inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return forward(tf.constant(inputs)).numpy()
+    return lambda inputs: run(tf.constant(inputs)).numpy()
 
-    return Engine(batch_size, run)
+
+def compile_predict(network: keras.Model) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """`Engine.predict` as one TensorFlow function for each image size: only uint8 pictures and depths are copied."""
+    input_size = network.input_shape[1:3]
+
+    @tf.function(autograph=False)
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        # Rounded, since the network was trained on pictures of 256 levels.
+        pictures = tf.round(_resize(tf.cast(images, tf.float32), input_size, averaging=True))
+        output = network(pictures / 255, training=False)
+        depth = tf.clip_by_value(10 / output, NEAREST_METRES, FARTHEST_METRES)
+        return _resize(depth, images.shape[1:3], averaging=False)[..., 0]
+
+    return lambda images: predict(tf.constant(images)).numpy()
+
+
+def _resize(x: tf.Tensor, size: tuple[int, int], *, averaging: bool) -> tf.Tensor:
+    """Bilinear resizing of [n, h, w, c] to size (height, width), as two products of matrices.
+
+    TensorFlow's own resizing does not run on a GPU when it averages.
+    """
+    rows, columns = (
+        tf.constant(bilinear_weights(old, new, averaging=averaging))
+        for old, new in zip(x.shape[1:3], size, strict=True)
+    )
+    return tf.einsum("bw,nawc->nabc", columns, tf.einsum("ah,nhwc->nawc", rows, x))
+
+
+def _prepare_gpus() -> bool:
+    """Whether there is a GPU; if so, sets it up: memory as needed, the same bytes every time, no TensorFloat-32."""
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        # Too late when the process has used the GPU before.
+        with suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if gpus:
+        tf.config.experimental.enable_op_determinism()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+    return bool(gpus)

@@ -26,11 +26,8 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 # How to get what an engine imports.
 INSTALL = {"keras": "pip install tensorflow", "openvino": "pip install '.[openvino]'"}
 
-# Images go through the network a few at a time, since its activations are what fills the memory: this many pixels at
-# once keep the process under 2 GB with either engine, and more of them are no faster on a processor.
-PIXELS_AT_ONCE = 640 * 480
 
-
+# Weak references are what lets a process share one model and drop it when nobody uses it.
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class DepthModel:
     """A depth network with its weights, ready to predict; safe to share between threads.
@@ -125,11 +122,9 @@ def load_depth_model(
     with _checked(name_or_path, engine, precision, input_size, batch_size) as checked:
         layers = describe_layers(checked.info.architecture)
         weights = read_weights(checked.local, checked.shown, layers)
-    width, height = checked.input_size
-    batch = min(batch_size, max(1, PIXELS_AT_ONCE // (width * height)))
     # Imported by name since each engine brings a framework that takes seconds to load.
     module = importlib.import_module(f"transforms.depth_models.{engine}_engine")
-    built: Engine = module.build_engine(layers, weights, checked.input_size, batch, precision)
+    built: Engine = module.build_engine(layers, weights, checked.input_size, batch_size, precision)
     return DepthModel(checked.info.kind, checked.fingerprint, checked.input_size, built)
 
 

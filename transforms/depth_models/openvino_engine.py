@@ -8,7 +8,7 @@ import openvino
 from openvino import opset13 as ops
 
 from transforms.depth_models.densedepth import BATCH_NORM_EPSILON, LEAKY_SLOPE, Layer
-from transforms.depth_models.engine import Engine, Precision
+from transforms.depth_models.engine import Engine, Precision, images_at_once
 from transforms.depth_models.weights import Weights
 from transforms.errors import InputError
 
@@ -18,7 +18,7 @@ _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 def build_engine(
     layers: tuple[Layer, ...], weights: Weights, input_size: tuple[int, int], batch_size: int, precision: Precision
 ) -> Engine:
-    """The network compiled for `batch_size` images of `input_size` (width, height).
+    """The network compiled for up to `batch_size` images of `input_size` (width, height).
 
     Raises InputError when bfloat16 is asked for on a processor that does not have it.
     """
@@ -26,8 +26,9 @@ def build_engine(
     if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise InputError("this processor does not compute in bfloat16; use the depth precision float32")
     width, height = input_size
+    batch = images_at_once(input_size, batch_size)
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
-    compiled = core.compile_model(build_network(layers, weights, (batch_size, height, width, 3)), "CPU", settings)
+    compiled = core.compile_model(build_network(layers, weights, (batch, height, width, 3)), "CPU", settings)
     request = compiled.create_infer_request()
 
     def run(inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -35,7 +36,7 @@ def build_engine(
         # A copy, since the request's own memory is overwritten by the next run.
         return np.array(request.get_output_tensor().data[:, 0])
 
-    return Engine(batch_size, run)
+    return Engine(batch, run)
 
 
 def build_network(
