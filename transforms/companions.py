@@ -8,8 +8,9 @@ import numpy as np
 
 from tfds_builder.features import Schema
 from transforms.assets import AssetPaths, Assets
-from transforms.encoding import Value, encode_mask, encode_rgb, encode_rgba
+from transforms.encoding import encode_mask, encode_rgb, encode_rgba
 from transforms.pictures import MASK_THRESHOLD
+from transforms.records import Fields
 from transforms.shards import DatasetFiles, ShardSummary, write_shard
 from transforms.statistics import Moments
 
@@ -33,7 +34,7 @@ def companion_shards(kind: str, pictures: int) -> list[CompanionShard]:
     return [CompanionShard(kind, index, count) for index in range(count)]
 
 
-def background_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[dict[str, Value]]:
+def background_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[Fields]:
     """Fields of these backgrounds."""
     for index in indices:
         yield {
@@ -43,7 +44,7 @@ def background_examples(assets: Assets, schema: Schema, indices: range) -> Itera
         }
 
 
-def foreground_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[dict[str, Value]]:
+def foreground_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[Fields]:
     """Fields of these foregrounds."""
     for index in indices:
         cutout = assets.cutout(index)
@@ -55,9 +56,7 @@ def foreground_examples(assets: Assets, schema: Schema, indices: range) -> Itera
         }
 
 
-def write_companion(
-    shard: CompanionShard, files: DatasetFiles, paths: AssetPaths, schema: Schema
-) -> ShardSummary:
+def write_companion(shard: CompanionShard, files: DatasetFiles, paths: AssetPaths, schema: Schema) -> ShardSummary:
     """Write one shard of backgrounds or foregrounds."""
     assets = Assets(paths)
     total = len(paths.backgrounds if shard.kind == "background" else paths.foregrounds)
@@ -71,9 +70,7 @@ def write_companion(
         masks = (assets.cutout(index)[..., 3] >= MASK_THRESHOLD for index in indices)
         # Colours of a cut-out count only as far as they are opaque: no plain mean of them would mean anything.
         moments = {"image": None, "mask": _sum(Moments.of_masks(mask) for mask in masks)}
-    return write_shard(
-        files, split=SPLIT, index=shard.index, count=shard.count, examples=examples, moments=moments
-    )
+    return write_shard(files, split=SPLIT, index=shard.index, count=shard.count, examples=examples, moments=moments)
 
 
 class WriteCompanions(beam.PTransform):

@@ -102,7 +102,5 @@ class _PredictDepth(beam.DoFn):
     def process(self, element: tuple[int, ExampleBatch]) -> Iterable[tuple[int, ExampleBatch]]:
         shard, batch = element
         assert self._model is not None
-        depth = predict_depth(
-            self._model, batch.fg_bg, bits=self._settings.bits, batch_size=self._settings.batch_size
-        )
+        depth = predict_depth(self._model, batch.fg_bg, bits=self._settings.bits, batch_size=self._settings.batch_size)
         yield shard, replace(batch, depth=depth)

@@ -1,6 +1,5 @@
-"""From decoded examples to the bytes of records: JPEG, PNG and tf.train.Example."""
+"""From decoded examples to the fields of their records: JPEG, PNG, numbers."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,8 +9,7 @@ import numpy.typing as npt
 from transforms.errors import RunError
 from transforms.pictures import Pixels
 from transforms.placements import Placement
-
-Value = bytes | int | Sequence[float]
+from transforms.records import Fields, Value
 
 # Masks have long runs of equal bytes, which the default filter breaks up: without it they are a third smaller and faster.
 _MASK_PNG = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
@@ -38,7 +36,7 @@ def encode_example(
     fg_bg: Pixels,
     mask: Pixels,
     depth: npt.NDArray[np.integer] | None,
-) -> dict[str, Value]:
+) -> Fields:
     """The fields of one example: `fg_bg` uint8 [H, W, 3], `mask` uint8 [H, W], `depth` uint8 or uint16 [H, W] or None.
 
     See `tfds_builder.features` for their meaning.
@@ -58,26 +56,6 @@ def encode_example(
     if depth is not None:
         fields["depth"] = encode_png(depth)
     return fields
-
-
-def serialize_record(fields: Mapping[str, Value]) -> bytes:
-    """One tf.train.Example of bytes, integers and float lists, with the same bytes for the same fields.
-
-    TFDS's own serializer takes eight times as long because it checks every value against the features again; the tests
-    prove that both give the same record.
-    """
-    import tensorflow as tf  # heavy: only the processes that write need it
-
-    example = tf.train.Example()
-    features = example.features.feature
-    for name, value in fields.items():
-        if isinstance(value, bytes):
-            features[name].bytes_list.value.append(value)
-        elif isinstance(value, int):
-            features[name].int64_list.value.append(value)
-        else:
-            features[name].float_list.value.extend(value)
-    return example.SerializeToString(deterministic=True)
 
 
 def encode_rgb(rgb: Pixels, jpeg_quality: int | None) -> bytes:

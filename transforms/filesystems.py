@@ -84,6 +84,21 @@ def publish_file(local: Path, path: str, *, temporary_folder: str) -> None:
             sink.write(chunk)
 
 
+def delete_file(path: str) -> None:
+    """Delete a file; nothing happens when it is not there."""
+    if exists(path):
+        FileSystems.delete([path])
+
+
+def local_folder(folder: str) -> Path | None:
+    """The folder itself, made if need be, when it is on the local disk, else None."""
+    if FileSystems.get_scheme(folder) is not None:
+        return None
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def delete_tree(folder: str) -> None:
     """Delete a folder, or everything below a prefix; nothing happens when it is not there."""
     if exists(folder):
@@ -99,6 +114,7 @@ def _renamed_when_complete(path: str, temporary_folder: str) -> Iterator:
     try:
         with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as sink:
             yield sink
+        local_folder(path.rpartition("/")[0])  # renaming makes no folders
         FileSystems.rename([temporary], [path])
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell

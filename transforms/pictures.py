@@ -104,7 +104,9 @@ def decode_picture(data: bytes) -> Image.Image:
         if image.mode in _SIXTEEN_BIT_MODES:
             image = _from_sixteen_bit(image)
         if image.mode == "F":
-            raise PictureError("has floating point pixels, whose range is unknown; save it with 8 or 16 bits per channel")
+            raise PictureError(
+                "has floating point pixels, whose range is unknown; save it with 8 or 16 bits per channel"
+            )
         transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
         return image.convert("RGBA" if transparent else "RGB")
 

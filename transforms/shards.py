@@ -4,7 +4,6 @@ A shard counts as finished when its file is there under its final name. Its summ
 shards always have one, and a build that was stopped can add up the statistics of all shards without reading them again.
 """
 
-import contextlib
 import hashlib
 import json
 import tempfile
@@ -20,11 +19,10 @@ from apache_beam.metrics import Metrics
 from transforms import filesystems
 from transforms.compositing import ExampleBatch
 from transforms.cross_product import ShardLayout
-from transforms.encoding import ExampleEncoding, Value, encode_example, serialize_record
+from transforms.encoding import ExampleEncoding, encode_example
 from transforms.errors import RunError
+from transforms.records import Fields, open_writer, serialize_record
 from transforms.statistics import Moments
-
-FILE_FORMATS = ("tfrecord", "array_record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ def write_shard(
     split: str,
     index: int,
     count: int,
-    examples: Iterable[Mapping[str, Value]],
+    examples: Iterable[Fields],
     moments: Mapping[str, Moments | None],
 ) -> ShardSummary:
     """Write one shard and its summary; both appear complete or not at all.
@@ -168,9 +166,11 @@ def write_shard(
     name = files.shard_name(split, index, count)
     encoded_bytes = dict.fromkeys(moments, 0)
     number = 0
-    with tempfile.TemporaryDirectory(prefix="fgbg-") as scratch:
+    # On a local disk the scratch file lies beside the shards: one disk to fill, and what a kill leaves is tidied up there.
+    scratch_parent = filesystems.local_folder(files.temporary_folder)
+    with tempfile.TemporaryDirectory(prefix="shard-", dir=scratch_parent) as scratch:
         local = Path(scratch) / "shard"
-        with _open_writer(local, files.file_format) as writer:
+        with open_writer(local, files.file_format) as writer:
             for number, fields in enumerate(examples, start=1):
                 for field in encoded_bytes:
                     encoded_bytes[field] += len(fields[field])  # type: ignore[arg-type]
@@ -269,32 +269,7 @@ class _WriteShards(beam.DoFn):
         self._bytes.inc(summary.size)
         yield summary
 
-    def _encoded(self, batch: ExampleBatch) -> Iterator[dict[str, Value]]:
+    def _encoded(self, batch: ExampleBatch) -> Iterator[Fields]:
         for i, placement in enumerate(batch.placements):
             depth = None if batch.depth is None else batch.depth[i]
             yield encode_example(self._encoding, placement, batch.fg_bg[i], batch.mask[i], depth)
-
-
-@contextlib.contextmanager
-def _open_writer(path: Path, file_format: str) -> Iterator[Any]:
-    """A TFRecord or ArrayRecord writer of a local file, whose failures are told in one sentence."""
-    import tensorflow as tf  # heavy: only the processes that write need it
-
-    try:
-        if file_format == "array_record":
-            from array_record.python.array_record_module import ArrayRecordWriter
-
-            # One record per group, as TFDS writes them: any record can be read alone.
-            writer = ArrayRecordWriter(str(path), "group_size:1")
-        else:
-            writer = tf.io.TFRecordWriter(str(path))
-        try:
-            yield writer
-        finally:
-            writer.close()
-    except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-        raise RunError(
-            f"Cannot write the temporary file {path}: {reason}. Free space there or point TMPDIR to another folder, then run"
-            " the same command again: it goes on from the finished shards."
-        ) from error

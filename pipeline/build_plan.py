@@ -1,0 +1,257 @@
+"""What a build will make, worked out before anything is written: inputs checked, shards counted, stages configured."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from pipeline.options import BuildOptions
+from tfds_builder.features import Labels, Schema
+from transforms import inputs
+from transforms.assets import AssetPaths
+from transforms.cross_product import CrossProduct, ShardLayout, make_splits
+from transforms.depth import DepthSettings
+from transforms.depth_models import depth_model_fingerprint, depth_model_kind
+from transforms.encoding import ExampleEncoding
+from transforms.errors import InputError
+from transforms.inputs import BadInput, Picture
+from transforms.metadata import DatasetMetadata
+from transforms.placements import PlacementRules, side_range
+from transforms.shards import DatasetFiles
+
+# Decoded images of one shard that may be in memory at once.
+_SHARD_BYTES = 256 << 20
+_MOST_EXAMPLES_PER_SHARD = 1000
+# So many shards at least, unless they would be tiny: for progress, resuming and parallel reading of small datasets.
+_FEWEST_SHARDS = 16
+_TINY_SHARD = 32
+
+# Raised when the same inputs and flags no longer give the same bytes.
+_FORMAT = 1
+
+_RECORDED_PACKAGES = ("apache-beam", "numpy", "opencv-python-headless", "pillow", "tensorflow", "tensorflow-datasets")
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """Everything the stages need, and what identifies the dataset.
+
+    Attributes:
+        options: the flags.
+        backgrounds: the usable backgrounds, in the order of their index.
+        foregrounds: the usable foregrounds, in the order of their index.
+        skipped: inputs left out.
+        layout: how examples are spread over shards.
+        rules: what placements are drawn from.
+        depth_fingerprint: what identifies the depth model, or None.
+        schema: what the fields depend on.
+    """
+
+    options: BuildOptions
+    backgrounds: tuple[Picture, ...]
+    foregrounds: tuple[Picture, ...]
+    skipped: tuple[BadInput, ...]
+    layout: ShardLayout
+    rules: PlacementRules
+    depth_fingerprint: dict[str, Any] | None
+    schema: Schema
+
+    @property
+    def files(self) -> DatasetFiles:
+        """Where the dataset lies."""
+        return self._files(self.options.name)
+
+    @property
+    def companions(self) -> dict[str, DatasetFiles]:
+        """Where the companion datasets lie."""
+        return {kind: self._files(f"{self.options.name}_{kind}") for kind in ("background", "foreground")}
+
+    @property
+    def companion_sizes(self) -> dict[str, int]:
+        """Pictures of each companion dataset."""
+        return {"background": len(self.backgrounds), "foreground": len(self.foregrounds)}
+
+    @property
+    def asset_paths(self) -> AssetPaths:
+        """What workers load."""
+        return AssetPaths(
+            backgrounds=tuple(picture.path for picture in self.backgrounds),
+            foregrounds=tuple(picture.path for picture in self.foregrounds),
+            image_size=self.options.image_size,
+            longest_side=self.rules.longest,
+        )
+
+    @property
+    def depth_settings(self) -> DepthSettings | None:
+        """How depth is predicted, or None."""
+        if not self.options.with_depth:
+            return None
+        options = self.options
+        return DepthSettings(
+            model=options.depth_model,
+            engine=options.depth_engine,
+            precision=options.depth_precision,
+            input_size=options.depth_input_size,
+            batch_size=options.depth_batch_size,
+            bits=options.depth_bits,
+        )
+
+    @property
+    def encoding(self) -> ExampleEncoding:
+        """How examples are encoded."""
+        return ExampleEncoding(
+            jpeg_quality=self.options.jpeg_quality,
+            background_class=self.schema.backgrounds.class_ids,
+            foreground_class=self.schema.foregrounds.class_ids,
+        )
+
+    @property
+    def metadata(self) -> DatasetMetadata:
+        """What the metadata are made from."""
+        return DatasetMetadata(
+            files=self.files,
+            companions=self.companions,
+            schema=self.schema,
+            configuration=self.configuration,
+            skipped=tuple((bad.path, bad.reason) for bad in self.skipped),
+        )
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """All that decides the bytes of the dataset, its fingerprint, and what is recorded beside it."""
+        options = self.options
+        content = {
+            "configuration": {
+                "format": _FORMAT,
+                "name": options.name,
+                "version": options.version,
+                "image_size": options.image_size,
+                "placements": options.placements,
+                "fg_scale": list(options.fg_scale),
+                "placed_sides": [self.rules.shortest, self.rules.longest],
+                "seed": options.seed,
+                "test_fraction": options.test_fraction,
+                "split_by": options.split_by,
+                "jpeg_quality": options.jpeg_quality or "png",
+                "depth_bits": options.depth_bits if options.with_depth else None,
+                "examples_per_shard": self.layout.examples_per_shard,
+                "file_format": options.file_format,
+            },
+            "depth_model": self.depth_fingerprint,
+            "inputs": {"backgrounds": _identities(self.backgrounds), "foregrounds": _identities(self.foregrounds)},
+        }
+        fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        made_with = {package: version(package) for package in _RECORDED_PACKAGES} | {"machine": platform.machine()}
+        return {"fingerprint": fingerprint, **content, "made_with": made_with}
+
+    def _files(self, name: str) -> DatasetFiles:
+        return DatasetFiles(self.options.data_dir, name, self.options.version, self.options.file_format)
+
+
+def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: None) -> BuildPlan:
+    """Check all inputs and work out the build; nothing is written.
+
+    Args:
+        options: the flags.
+        on_checked: called after every input picture.
+
+    Raises:
+        InputError: an input or a flag cannot be used; all bad inputs are named at once.
+    """
+    depth_fingerprint = _fingerprint_depth(options)
+    shortest, longest = side_range(options.image_size, options.fg_scale)
+    checked = (
+        inputs.check_backgrounds(options.backgrounds, image_size=options.image_size, on_checked=on_checked),
+        inputs.check_foregrounds(options.foregrounds, sides=range(shortest, longest + 1), on_checked=on_checked),
+    )
+    skipped = tuple(bad for kind in checked for bad in kind.bad)
+    _refuse_bad_inputs(skipped, checked, options)
+    backgrounds, foregrounds = checked[0].usable, checked[1].usable
+    product = CrossProduct(len(backgrounds), len(foregrounds), options.placements)
+    splits = make_splits(product, test_fraction=options.test_fraction, split_by=options.split_by, seed=options.seed)
+    per_shard = options.examples_per_shard or default_examples_per_shard(
+        product.size, options.image_size, depth_bits=options.depth_bits if options.with_depth else 0
+    )
+    return BuildPlan(
+        options=options,
+        backgrounds=backgrounds,
+        foregrounds=foregrounds,
+        skipped=skipped,
+        layout=ShardLayout(product, splits, per_shard, options.seed),
+        rules=PlacementRules(
+            image_size=options.image_size,
+            shortest=shortest,
+            longest=longest,
+            cutout_sizes=tuple((picture.width, picture.height) for picture in foregrounds),
+            seed=options.seed,
+        ),
+        depth_fingerprint=depth_fingerprint,
+        schema=Schema(
+            image_size=options.image_size,
+            backgrounds=_labels(backgrounds),
+            foregrounds=_labels(foregrounds),
+            lossless=options.jpeg_quality is None,
+            depth_bits=options.depth_bits if options.with_depth else None,
+            depth_kind=depth_model_kind(options.depth_model) if options.with_depth else None,
+        ),
+    )
+
+
+def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) -> int:
+    """As many as keep a shard's decoded images under 256 MiB, at most 1000, and fewer for small datasets.
+
+    >>> default_examples_per_shard(400_000, 200, depth_bits=0)
+    1000
+    >>> default_examples_per_shard(400_000, 224, depth_bits=16)
+    800
+    >>> default_examples_per_shard(1_440, 224, depth_bits=16)
+    90
+    """
+    bytes_per_example = image_size * image_size * (4 + depth_bits // 8)
+    most = max(1, min(_MOST_EXAMPLES_PER_SHARD, _SHARD_BYTES // bytes_per_example))
+    if most > 100:
+        most -= most % 100
+    return min(most, max(_TINY_SHARD, -(-examples // _FEWEST_SHARDS)))
+
+
+def _fingerprint_depth(options: BuildOptions) -> dict[str, Any] | None:
+    if not options.with_depth:
+        return None
+    return depth_model_fingerprint(
+        options.depth_model,
+        engine=options.depth_engine,
+        precision=options.depth_precision,
+        input_size=options.depth_input_size,
+        batch_size=options.depth_batch_size,
+    )
+
+
+def _refuse_bad_inputs(
+    skipped: Sequence[BadInput], checked: Sequence[inputs.CheckedInputs], options: BuildOptions
+) -> None:
+    listing = "".join(f"\n  {bad}" for bad in skipped)
+    total = sum(len(kind.usable) + len(kind.bad) for kind in checked)
+    if skipped and not options.skip_bad_inputs:
+        raise InputError(
+            f"{len(skipped)} of {total} input pictures cannot be used; mend or remove them, or add --skip_bad_inputs to go"
+            f" on without them:{listing}"
+        )
+    for flag, folder, kind in zip(
+        ("--backgrounds", "--foregrounds"), (options.backgrounds, options.foregrounds), checked, strict=True
+    ):
+        if not kind.usable:
+            raise InputError(f"{flag}: not one picture of {folder} can be used:{listing}")
+
+
+def _labels(pictures: Sequence[Picture]) -> Labels:
+    return Labels(
+        names=tuple(picture.label for picture in pictures), class_of=tuple(picture.class_name for picture in pictures)
+    )
+
+
+def _identities(pictures: Sequence[Picture]) -> list[dict[str, str]]:
+    return [{"label": picture.label, "class": picture.class_name, "sha256": picture.sha256} for picture in pictures]

@@ -1,0 +1,352 @@
+"""The command line's flags: what they are called, what they mean, and whether their values make sense."""
+
+import argparse
+import difflib
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+
+from transforms.cross_product import SPLIT_BY
+from transforms.depth_models.locate import KNOWN_MODELS
+from transforms.errors import InputError
+from transforms.records import FILE_FORMATS
+
+LOSSLESS = "png"
+NO_DEPTH = "none"
+
+_LOCAL_RUNNER = "FnApiRunner"
+# More threads than this wait for each other in one Python process; more processes can be asked for by Beam's flags.
+_MOST_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """The values of the flags of `build` and `plan`. See `add_build_flags` for their meaning."""
+
+    backgrounds: str
+    foregrounds: str
+    data_dir: str
+    name: str
+    version: str
+    placements: int
+    image_size: int
+    fg_scale: tuple[float, float]
+    seed: int
+    depth_model: str
+    depth_engine: str
+    depth_precision: str
+    depth_input_size: tuple[int, int] | None
+    depth_batch_size: int
+    depth_bits: int
+    jpeg_quality: int | None
+    examples_per_shard: int | None
+    file_format: str
+    test_fraction: float
+    split_by: str
+    skip_bad_inputs: bool
+    overwrite: bool
+
+    @property
+    def with_depth(self) -> bool:
+        """Whether examples have a depth map."""
+        return self.depth_model != NO_DEPTH
+
+
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(120, int(os.environ.get("COLUMNS", "110"))))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> Any:
+        raise InputError(f"{message}; see `{self.prog} --help`.")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog="python -m pipeline",
+        description="Make a dataset of foregrounds composited over backgrounds, with exact masks and depth maps.",
+        epilog="With no command, or an option first, the command is `build`. `python -m pipeline build --help` lists its"
+        " flags. Flags that are not listed there go to Apache Beam (--runner, --direct_num_workers, --project, ...).",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, text in (
+        ("build", "make the dataset, or go on where an earlier run stopped"),
+        ("plan", "print what `build` would make: counts, shards, bytes, time; write nothing"),
+    ):
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog="All other flags go to Apache Beam, for example --runner=DataflowRunner --project=... or"
+            " --direct_running_mode=multi_processing --direct_num_workers=8.",
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+        )
+        add_build_flags(command)
+    return parser
+
+
+def add_build_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `build` and `plan`."""
+    group = parser.add_argument_group("inputs (a folder, a glob or any Beam filesystem URI; sub-folders are classes)")
+    group.add_argument("--backgrounds", metavar="PATH", help="photographs (default: the bundled samples)")
+    group.add_argument("--foregrounds", metavar="PATH", help="cut-outs with alpha channel (default: bundled samples)")
+    group.add_argument(
+        "--skip_bad_inputs", action="store_true", help="go on without pictures that cannot be used, and list them"
+    )
+
+    group = parser.add_argument_group("output")
+    group.add_argument("--data_dir", metavar="DIR", help="TFDS data directory (default: TFDS's own)")
+    group.add_argument("--name", type=_name, default="fg_bg_depth", help="name of the dataset (default: %(default)s)")
+    group.add_argument("--version", type=_version, default="1.0.0", help="its version (default: %(default)s)")
+    group.add_argument(
+        "--file_format", choices=FILE_FORMATS, default=FILE_FORMATS[0], help="of the shards (default: %(default)s)"
+    )
+    group.add_argument(
+        "--examples_per_shard",
+        type=_whole(1),
+        metavar="N",
+        help="default: as many as keep a shard's decoded images under 256 MiB, at most 1000",
+    )
+    group.add_argument(
+        "--jpeg_quality",
+        type=_quality,
+        default=90,
+        metavar="Q",
+        help="1 .. 100, or `png` for lossless composites (default: 90)",
+    )
+    group.add_argument("--overwrite", action="store_true", help="delete the dataset that is there and start anew")
+
+    group = parser.add_argument_group("examples")
+    group.add_argument(
+        "--image_size",
+        type=_whole(16),
+        default=224,
+        metavar="PX",
+        help="side of the square images (default: %(default)s)",
+    )
+    group.add_argument(
+        "--placements",
+        type=_whole(1),
+        default=20,
+        metavar="P",
+        help="random placements of each pair, plain and again flipped (default: %(default)s)",
+    )
+    group.add_argument(
+        "--fg_scale",
+        type=_scale,
+        default=(0.4, 0.55),
+        metavar="LO,HI",
+        help="longest side of the placed cut-out as a fraction of the image side, drawn per placement (default: 0.4,0.55)",
+    )
+    group.add_argument(
+        "--seed",
+        type=_whole(0),
+        default=0,
+        metavar="N",
+        help="of placements, order and held-out pictures (default: %(default)s)",
+    )
+
+    group = parser.add_argument_group("splits")
+    group.add_argument(
+        "--test_fraction",
+        type=_fraction,
+        default=0.0,
+        metavar="F",
+        help="part of the data to hold out as split `test` (default: 0)",
+    )
+    group.add_argument(
+        "--split_by", choices=SPLIT_BY, default=SPLIT_BY[0], help="what the splits do not share (default: %(default)s)"
+    )
+
+    group = parser.add_argument_group("depth")
+    group.add_argument(
+        "--depth_model",
+        default=NO_DEPTH,
+        metavar="MODEL",
+        help="`nyu` or `kitti` (DenseDepth), the path of a weights file, or `none` (default: %(default)s)",
+    )
+    group.add_argument(
+        "--depth_engine",
+        choices=("keras", "openvino"),
+        default="keras",
+        help="what runs the network (default: %(default)s)",
+    )
+    group.add_argument(
+        "--depth_precision", choices=("float32", "bfloat16"), default="float32", help="default: %(default)s"
+    )
+    group.add_argument(
+        "--depth_input_size",
+        type=_size,
+        metavar="WxH",
+        help="size the network sees, multiples of 32 (default: the model's own, 640x480 for DenseDepth)",
+    )
+    group.add_argument(
+        "--depth_batch_size",
+        type=_whole(1),
+        default=8,
+        metavar="N",
+        help="images per call of the network (default: %(default)s)",
+    )
+    group.add_argument(
+        "--depth_bits",
+        type=int,
+        choices=(16, 8),
+        default=16,
+        help="16: millimetres; 8: 10 m / 255 (default: %(default)s)",
+    )
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, BuildOptions, list[str]]:
+    """Read a command line: the command, the values of its flags, and what is left for Beam.
+
+    Raises:
+        InputError: a flag is unknown or its value makes no sense.
+    """
+    arguments = list(arguments)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments.insert(0, "build")
+    parser = make_parser()
+    values, beam_flags = parser.parse_known_args(arguments)
+    fields = vars(values)
+    command = fields.pop("command")
+    fields["backgrounds"] = _local_path(fields["backgrounds"] or str(samples_folder() / "backgrounds"))
+    fields["foregrounds"] = _local_path(fields["foregrounds"] or str(samples_folder() / "foregrounds"))
+    fields["data_dir"] = _local_path(fields["data_dir"] or _default_data_dir())
+    model = fields["depth_model"]
+    if model not in (NO_DEPTH, *KNOWN_MODELS) and ("/" in model or Path(model).exists()):
+        fields["depth_model"] = _local_path(model)
+    return command, BuildOptions(**fields), beam_flags
+
+
+def beam_options(flags: Sequence[str]) -> PipelineOptions:
+    """Beam's own options from the flags that are not ours; the local runner with one thread per core by default.
+
+    Raises:
+        InputError: Beam does not know a flag either, or the runner is known to lose data.
+    """
+    parser = _Parser(prog="python -m pipeline build", add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for kind in PipelineOptions.__subclasses__():
+        kind._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(list(flags))
+    if unknown:
+        # Our own flags first: a slip there is likelier than one in Beam's hundreds.
+        ours = [option for action in _build_actions() for option in action.option_strings]
+        theirs = [option for action in parser._actions for option in action.option_strings]
+        name = unknown[0].split("=")[0]
+        close = difflib.get_close_matches(name, ours, 1) or difflib.get_close_matches(name, theirs, 1)
+        hint = f"did you mean {close[0]}?" if close else "see `python -m pipeline build --help`."
+        raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
+    options = PipelineOptions(list(flags))
+    runner = options.view_as(StandardOptions)
+    if runner.runner is None or runner.runner.lower() in ("direct", "directrunner"):
+        # DirectRunner would first try to download another runner; this is the engine it falls back to.
+        runner.runner = _LOCAL_RUNNER
+    if "dask" in runner.runner.lower():
+        raise InputError("--runner: the Dask runner loses parts of this pipeline without a word; name another runner.")
+    if runner.runner == _LOCAL_RUNNER and not any(flag.startswith("--direct_") for flag in flags):
+        direct = options.view_as(DirectOptions)
+        direct.direct_running_mode = "multi_threading"
+        direct.direct_num_workers = min(os.cpu_count() or 1, _MOST_THREADS)
+    return options
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the pipeline runs in this process or its children."""
+    return options.view_as(StandardOptions).runner == _LOCAL_RUNNER
+
+
+def samples_folder() -> Path:
+    """The sample pictures: inside the installed package, or beside it in a source checkout."""
+    installed = Path(__file__).parent / "samples"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "samples"
+
+
+def _build_actions() -> list[argparse.Action]:
+    parser = argparse.ArgumentParser()
+    add_build_flags(parser)
+    return parser._actions
+
+
+def _default_data_dir() -> str:
+    from tensorflow_datasets.core import constants  # takes a second, and is needed without --data_dir alone
+
+    return str(Path(constants.DATA_DIR).expanduser())
+
+
+def _local_path(path: str) -> str:
+    """A path that means the same in every process; URIs stay as they are."""
+    return path if "://" in path else str(Path(path).expanduser().absolute())
+
+
+def _whole(smallest: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = smallest - 1
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"{text} is no whole number of {smallest} or more")
+        return value
+
+    return whole
+
+
+def _fraction(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0 .. 1 (1 excluded)")
+    return value
+
+
+def _scale(text: str) -> tuple[float, float]:
+    values = [_number(part) for part in text.split(",")]
+    smallest, largest = values[0], values[-1]
+    if len(values) > 2 or not 0 < smallest <= largest <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no LO,HI with 0 < LO <= HI <= 1, such as 0.4,0.55")
+    return smallest, largest
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number") from None
+
+
+def _quality(text: str) -> int | None:
+    if text == LOSSLESS:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is neither 1 .. 100 nor `{LOSSLESS}`")
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text} is no WIDTHxHEIGHT such as 640x480")
+    return int(match[1]), int(match[2])
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
+        raise argparse.ArgumentTypeError(f"{text} is no name for TFDS: use a-z, 0-9 and _, a letter first")
+    return text
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"\d+\.\d+\.\d+", text):
+        raise argparse.ArgumentTypeError(f"{text} is no version such as 1.0.0")
+    return text

@@ -1,0 +1,172 @@
+"""What an earlier run left: refuse what is another dataset, go on with what is this one."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.build_plan import BuildPlan
+from transforms import filesystems
+from transforms.companions import SPLIT, CompanionShard, companion_shards
+from transforms.errors import InputError
+from transforms.shards import DatasetFiles
+from transforms.summary import FinishedShard
+
+_CONFIGURATION = "configuration.json"
+_MOST_DIFFERENCES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is left to do.
+
+    Attributes:
+        unfinished: spans (first, past the last) of shard numbers to make.
+        unfinished_companions: companion shards to make.
+        finished: shards of all three datasets that are there.
+        finished_examples: examples in the finished shards of the dataset itself.
+        complete: whether everything is there, the metadata too.
+    """
+
+    unfinished: list[tuple[int, int]]
+    unfinished_companions: list[CompanionShard]
+    finished: list[FinishedShard]
+    finished_examples: int
+    complete: bool
+
+
+def open_dataset(plan: BuildPlan) -> Work:
+    """Claim the dataset's folder for this configuration, or find what an earlier run of it left there.
+
+    Raises:
+        InputError: the folder holds another dataset; what differs is named.
+        RunError: the folder cannot be written.
+    """
+    if plan.options.overwrite:
+        for files in _all_files(plan):
+            filesystems.delete_tree(files.directory)
+    claim = filesystems.join(plan.files.work_folder, _CONFIGURATION)
+    if (configuration := _read_json(claim)) is not None:
+        _refuse_other(plan, configuration)
+        return find_work(plan)
+    if (manifest := _read_json(plan.files.path("manifest.json"))) is not None:
+        _refuse_other(plan, manifest)
+        return _check_complete(plan)
+    for files in _all_files(plan):
+        if filesystems.list_files(files.directory):
+            raise InputError(
+                f"--data_dir: {files.directory} holds files that no build of this program is responsible for; name another"
+                " --data_dir, --name or --version, or add --overwrite to delete them."
+            )
+    filesystems.write_bytes(
+        claim, json.dumps(plan.configuration).encode(), temporary_folder=plan.files.temporary_folder
+    )
+    return find_work(plan)
+
+
+def close_dataset(plan: BuildPlan) -> None:
+    """Delete what is needed only while the dataset is being made."""
+    # The claim first: without it the dataset counts as finished, even if this is interrupted.
+    filesystems.delete_file(filesystems.join(plan.files.work_folder, _CONFIGURATION))
+    for files in _all_files(plan):
+        filesystems.delete_tree(files.work_folder)
+
+
+def find_work(plan: BuildPlan) -> Work:
+    """What is finished and what is not, by the shard files that are there."""
+    spans: list[list[int]] = []
+    finished: list[FinishedShard] = []
+    examples = 0
+    present = shard_sizes(plan.files)
+    for shard in range(plan.layout.num_shards):
+        place = plan.layout.locate(shard)
+        name = plan.files.shard_name(place.split.name, place.index, place.count)
+        if name in present:
+            finished.append(FinishedShard(plan.files, name, present[name]))
+            examples += place.stop - place.start
+        elif spans and spans[-1][1] == shard:
+            spans[-1][1] += 1
+        else:
+            spans.append([shard, shard + 1])
+
+    unfinished_companions: list[CompanionShard] = []
+    for kind, files in plan.companions.items():
+        present = shard_sizes(files)
+        for companion in companion_shards(kind, plan.companion_sizes[kind]):
+            name = files.shard_name(SPLIT, companion.index, companion.count)
+            if name in present:
+                finished.append(FinishedShard(files, name, present[name]))
+            else:
+                unfinished_companions.append(companion)
+    return Work(
+        unfinished=[(first, stop) for first, stop in spans],
+        unfinished_companions=unfinished_companions,
+        finished=finished,
+        finished_examples=examples,
+        complete=False,
+    )
+
+
+def shard_sizes(files: DatasetFiles) -> dict[str, int]:
+    """Name -> bytes of every finished shard of a dataset."""
+    beside = {
+        path[len(files.directory) :].lstrip("/"): size for path, size in filesystems.list_files(files.directory).items()
+    }
+    return {name: size for name, size in beside.items() if name.startswith(f"{files.name}-") and "/" not in name}
+
+
+def _check_complete(plan: BuildPlan) -> Work:
+    work = find_work(plan)
+    if work.unfinished or work.unfinished_companions:
+        raise InputError(
+            f"{plan.files.directory} was finished, but some of its shards are gone since; add --overwrite to make it anew."
+        )
+    return Work([], [], work.finished, work.finished_examples, complete=True)
+
+
+def _refuse_other(plan: BuildPlan, there: dict[str, Any]) -> None:
+    here = plan.configuration
+    if there.get("fingerprint") == here["fingerprint"]:
+        return
+    differences = describe_differences(there, here)
+    if len(differences) > _MOST_DIFFERENCES:
+        differences[_MOST_DIFFERENCES:] = [f"and {len(differences) - _MOST_DIFFERENCES} more"]
+    raise InputError(
+        f"{plan.files.directory} holds another dataset: {'; '.join(differences)}. Use the flags and inputs of then, or another"
+        " --data_dir, --name or --version, or add --overwrite to delete it."
+    )
+
+
+def describe_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """What differs between the configuration of a folder and the one that was asked for, each in some words."""
+    differences = []
+    for part in ("configuration", "depth_model"):
+        old, new = there.get(part) or {}, here.get(part) or {}
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) != new.get(key):
+                name = key if part == "configuration" else f"depth model's {key}"
+                differences.append(f"{name} is {old.get(key)} there and {new.get(key)} here")
+    for kind in ("backgrounds", "foregrounds"):
+        old, new = (
+            {one["label"]: one["sha256"] for one in side.get("inputs", {}).get(kind, [])} for side in (there, here)
+        )
+        for label in sorted(old.keys() | new.keys()):
+            if label not in new:
+                differences.append(f"{kind} {label} is missing here")
+            elif label not in old:
+                differences.append(f"{kind} {label} is new here")
+            elif old[label] != new[label]:
+                differences.append(f"{kind} {label} has changed")
+    return differences
+
+
+def _read_json(path: str) -> dict[str, Any] | None:
+    if not filesystems.exists(path):
+        return None
+    try:
+        return json.loads(filesystems.read_bytes(path))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); add --overwrite to make the dataset anew.") from error
+
+
+def _all_files(plan: BuildPlan) -> list[DatasetFiles]:
+    return [plan.files, *plan.companions.values()]

@@ -1,0 +1,144 @@
+"""The `build` command: check, claim, run the pipeline, tidy up, tell what was made."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from tqdm import tqdm
+
+from pipeline import graph
+from pipeline.build_plan import BuildPlan, make_plan
+from pipeline.console import quiet_libraries
+from pipeline.options import BuildOptions, beam_options, is_local
+from pipeline.progress import shown_progress
+from pipeline.resume import Work, close_dataset, open_dataset, shard_sizes
+from transforms import filesystems
+from transforms.card import format_bytes
+from transforms.errors import InputError, RunError
+
+
+def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
+    """Make the dataset, or go on where an earlier run stopped, and print a summary.
+
+    Raises:
+        InputError: wrong use or bad inputs; nothing was written.
+        RunError: the build stopped; finished shards are kept.
+    """
+    runner_options = beam_options(beam_flags)
+    plan = checked_plan(options)
+    work = open_dataset(plan)
+    if work.complete:
+        print(f"{plan.files.directory} is complete already.", file=sys.stderr)
+    else:
+        announce(plan, work)
+        run_pipeline(plan, work, runner_options)
+        close_dataset(plan)
+    print(summarize(plan))
+
+
+def checked_plan(options: BuildOptions) -> BuildPlan:
+    """`make_plan` with a bar while the inputs are checked."""
+    with tqdm(desc="Checking inputs", unit=" pictures", leave=False, disable=not sys.stderr.isatty()) as bar:
+        return make_plan(options, on_checked=bar.update)
+
+
+def announce(plan: BuildPlan, work: Work) -> None:
+    """Say what is about to be made, and what was left out."""
+    product = plan.layout.product
+    print(
+        f"{product.backgrounds} backgrounds x {product.foregrounds} foregrounds x 2 x {product.placements} placements"
+        f" = {product.size:,} examples in {plan.layout.num_shards} shards, {_depth(plan)}",
+        file=sys.stderr,
+    )
+    for bad in plan.skipped:
+        print(f"Left out: {bad}", file=sys.stderr)
+    if work.finished_examples:
+        print(f"Going on after {work.finished_examples:,} finished examples.", file=sys.stderr)
+
+
+def run_pipeline(plan: BuildPlan, work: Work, options: PipelineOptions) -> None:
+    """Run the graph to its end, showing progress.
+
+    Raises:
+        RunError: a stage or the runner failed.
+    """
+    lengths = {
+        plan.files.shard_name(split.name, index, plan.layout.shards_of(split)): length
+        for split in plan.layout.splits
+        for index, length in enumerate(plan.layout.shard_lengths(split))
+    }
+
+    def count() -> int:
+        return sum(lengths.get(name, 0) for name in shard_sizes(plan.files))
+
+    pipeline = beam.Pipeline(options=options)
+    graph.build(pipeline, plan, work)
+    local = is_local(options)
+    with (
+        # What a remote runner says, such as the address of the job, is for the user.
+        quiet_libraries() if local else nullcontext(sys.stderr) as terminal,
+        _told_failures(),
+        shown_progress(
+            total=plan.layout.product.size,
+            finished=work.finished_examples,
+            count=count,
+            remote=not local,
+            file=terminal,
+        ),
+    ):
+        result = pipeline.run()
+        state = result.wait_until_finish()
+    if not filesystems.exists(plan.files.path("dataset_info.json")):
+        raise RunError(
+            f"The runner ended with state {state} before the dataset was complete; run the same command again."
+        )
+
+
+def summarize(plan: BuildPlan) -> str:
+    """Where the dataset is, how much it holds, its mean and std, and the line that loads it."""
+    statistics: dict[str, Any] = json.loads(filesystems.read_bytes(plan.files.path("statistics.json")))
+    splits = ", ".join(f"{name} {split['examples']:,}" for name, split in statistics["splits"].items())
+    lines = [
+        "",
+        f"{plan.files.directory}",
+        f"  {statistics['examples']:,} examples ({splits}), {format_bytes(statistics['bytes'])}, {_depth(plan)}",
+        "",
+        f"  {'kind':8}{'images':>10}{'size':>11}   mean, 0..1              std, 0..1",
+    ]
+    for name, kind in statistics["kinds"].items():
+        mean, std = (" ".join(f"{value:.4f}" for value in kind.get(key, ())) for key in ("mean", "std"))
+        lines.append(f"  {name:8}{kind['images']:>10,}{format_bytes(kind['encoded_bytes']):>11}   {mean:22}  {std}")
+    lines += [
+        "",
+        "  Load it:",
+        f'    tfds.load("{plan.files.name}:{plan.files.version}", split="train", data_dir="{plan.options.data_dir}")',
+    ]
+    return "\n".join(lines)
+
+
+def _depth(plan: BuildPlan) -> str:
+    if plan.depth_fingerprint is None:
+        return "without depth"
+    return f"depth by {plan.depth_fingerprint['weights']} ({plan.schema.depth_kind})"
+
+
+@contextmanager
+def _told_failures() -> Iterator[None]:
+    """Turn what a runner raises into the one sentence of the error that a stage raised, if it was one of ours."""
+    try:
+        yield
+    except (InputError, RunError):
+        raise
+    except Exception as error:
+        # Runners hand on a worker's exception as text, or as another type with its text in it.
+        told = re.findall(r"(?:RunError|InputError): (.*?)(?: \[while running|\\n|$)", f"{error}", flags=re.MULTILINE)
+        if told:
+            raise RunError(told[-1]) from error
+        if isinstance(error, MemoryError) or "MemoryError" in f"{error}":
+            raise RunError("Memory ran out; use a smaller --examples_per_shard or fewer workers.") from error
+        raise

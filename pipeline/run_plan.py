@@ -1,0 +1,126 @@
+"""The `plan` command: what a build would make, from a few examples really made in memory."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.build_plan import BuildPlan
+from pipeline.console import quiet_libraries
+from pipeline.options import BuildOptions, beam_options
+from pipeline.run_build import checked_plan
+from transforms.assets import Assets
+from transforms.card import format_bytes
+from transforms.compositing import composite_batch
+from transforms.depth import predict_depth
+from transforms.encoding import encode_example
+from transforms.placements import draw_placements
+from transforms.records import serialize_record
+from transforms.shards import summarize_batch
+
+_SAMPLE = 64
+# What a TFRecord adds to every record.
+_RECORD_FRAME = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Per example: encoded bytes of each kind, bytes of the whole record, and seconds on one worker.
+
+    Compositing and encoding keep one worker busy; depth uses all cores of the machine.
+    """
+
+    kind_bytes: dict[str, float]
+    record_bytes: float
+    composite_seconds: float
+    depth_seconds: float
+
+
+def run_plan(options: BuildOptions, beam_flags: Sequence[str]) -> None:
+    """Print what `build` would make; write nothing.
+
+    Raises:
+        InputError: wrong use or bad inputs.
+    """
+    beam_options(beam_flags)
+    plan = checked_plan(options)
+    with quiet_libraries():
+        estimate = measure(plan)
+    print(describe_plan(plan, estimate))
+
+
+def measure(plan: BuildPlan) -> Estimate:
+    """Make a few examples, spread over the whole dataset, and measure them."""
+    size = plan.layout.product.size
+    ids = np.unique(np.linspace(0, size - 1, min(_SAMPLE, size)).astype(np.int64))
+    placements = draw_placements(plan.layout, plan.rules, ids)
+    assets = Assets(plan.asset_paths)
+    composite_batch(placements, assets, plan.options.image_size)  # decodes the pictures, which a build does once
+
+    start = time.perf_counter()
+    batch = composite_batch(placements, assets, plan.options.image_size)
+    summarize_batch(batch)
+    composite_seconds = time.perf_counter() - start
+
+    depth, depth_seconds = None, 0.0
+    if plan.depth_settings is not None:
+        settings = plan.depth_settings
+        model = settings.load()
+        images = batch.fg_bg[: settings.batch_size]
+        predict_depth(model, images, bits=settings.bits, batch_size=settings.batch_size)  # builds the graph
+        start = time.perf_counter()
+        depth = predict_depth(model, images, bits=settings.bits, batch_size=settings.batch_size)
+        depth_seconds = (time.perf_counter() - start) / len(images)
+
+    start = time.perf_counter()
+    encoded = [
+        encode_example(
+            plan.encoding, placement, batch.fg_bg[i], batch.mask[i], None if depth is None else depth[i % len(depth)]
+        )
+        for i, placement in enumerate(placements)
+    ]
+    records = [serialize_record(fields) for fields in encoded]
+    composite_seconds += time.perf_counter() - start
+    kinds = [name for name, value in encoded[0].items() if isinstance(value, bytes)]
+    return Estimate(
+        kind_bytes={kind: float(np.mean([len(fields[kind]) for fields in encoded])) for kind in kinds},  # type: ignore[arg-type]
+        record_bytes=float(np.mean([len(record) for record in records])) + _RECORD_FRAME,
+        composite_seconds=composite_seconds / len(placements),
+        depth_seconds=depth_seconds,
+    )
+
+
+def describe_plan(plan: BuildPlan, estimate: Estimate) -> str:
+    """For people."""
+    product = plan.layout.product
+    size = product.size
+    lines = [
+        f"{product.backgrounds} backgrounds x {product.foregrounds} foregrounds x 2 (plain, flipped)"
+        f" x {product.placements} placements = {size:,} examples of {plan.options.image_size}x{plan.options.image_size}",
+        f"into {plan.files.directory}",
+        "",
+        f"  {'kind':8}{'images':>12}{'about':>12}",
+        f"  {'bg':8}{product.backgrounds:>12,}",
+        f"  {'fg':8}{product.foregrounds:>12,}",
+    ]
+    lines += [f"  {kind:8}{size:>12,}{format_bytes(each * size):>12}" for kind, each in estimate.kind_bytes.items()]
+    lines += ["", f"  {'split':8}{'examples':>12}{'shards':>12}"]
+    lines += [f"  {s.name:8}{s.size:>12,}{plan.layout.shards_of(s):>12,}" for s in plan.layout.splits]
+    total = format_bytes(estimate.record_bytes * size)
+    lines += ["", f"  About {total} in {plan.layout.num_shards:,} shards, from {_SAMPLE} examples made to see."]
+    per_worker = estimate.composite_seconds * size
+    if estimate.depth_seconds:
+        depth = estimate.depth_seconds * size
+        lines.append(
+            f"  About {tqdm.format_interval(depth)} h:min:s for depth on this machine ({1 / estimate.depth_seconds:,.1f} images/s)"
+            f" and {tqdm.format_interval(per_worker)} on one core for the rest."
+        )
+    else:
+        lines.append(
+            f"  About {tqdm.format_interval(per_worker)} on one core of this machine"
+            f" ({1 / estimate.composite_seconds:,.0f} examples/s); less in proportion to the workers."
+        )
+    lines += [f"  Left out: {bad}" for bad in plan.skipped]
+    return "\n".join(lines)

@@ -1,0 +1,204 @@
+"""What is written when all shards are there: statistics, manifest, card, and last of all the metadata that TFDS reads."""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from tfds_builder.features import (
+    EIGHT_BIT_RANGE_METRES,
+    MILLIMETRES_PER_METRE,
+    Schema,
+    background_features,
+    example_features,
+    foreground_features,
+    supervised_keys,
+)
+from transforms.card import contact_sheet, render_card
+from transforms.shards import DatasetFiles, FieldSummary
+from transforms.summary import BuildSummary, SplitSummary
+
+DESCRIPTION = (
+    "Foreground cut-outs composited over backgrounds at random places and sizes, with exact binary masks"
+    " and depth maps, for training background subtraction and monocular depth estimation."
+)
+
+CONTACT_SHEET = "images/examples.png"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetMetadata:
+    """What the metadata of a dataset and its companions is made from, next to the summary of their shards.
+
+    Attributes:
+        files: the dataset itself.
+        companions: "background" and "foreground" to their files.
+        schema: what the fields depend on.
+        configuration: all that decides the content, ready for JSON; see `pipeline.configuration`.
+        skipped: path and reason of every input that was left out.
+    """
+
+    files: DatasetFiles
+    companions: dict[str, DatasetFiles]
+    schema: Schema
+    configuration: dict[str, Any]
+    skipped: tuple[tuple[str, str], ...]
+
+
+class WriteMetadata(beam.PTransform):
+    """The summary of all shards to the files that make a dataset of them.
+
+    BuildSummary (one element) -> the dataset's folder.
+    """
+
+    def __init__(self, metadata: DatasetMetadata) -> None:
+        super().__init__()
+        self._metadata = metadata
+
+    def expand(self, summary: beam.PCollection[BuildSummary]) -> beam.PCollection[str]:
+        """Wire `write_metadata`."""
+        return summary | "WriteFiles" >> beam.Map(write_metadata, metadata=self._metadata)
+
+
+def write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:
+    """Write everything but the shards; the dataset's own TFDS metadata come last and make it loadable.
+
+    Raises:
+        RunError: a shard is missing or cannot be written.
+    """
+    files, schema = metadata.files, metadata.schema
+    for kind, make_features in (("background", background_features), ("foreground", foreground_features)):
+        companion = metadata.companions[kind]
+        _write_tfds(companion, make_features(schema), _splits_of(summary, companion), keys=None)
+
+    splits = _splits_of(summary, files)
+    statistics = make_statistics(summary, metadata)
+    manifest = make_manifest(summary, metadata)
+    files.write("statistics.json", _json(statistics))
+    files.write("manifest.json", _json(manifest))
+    files.write(CONTACT_SHEET, contact_sheet(files, next(iter(splits.values())).ordered_shards[0].file))
+    files.write("README.md", render_card(statistics, manifest, schema, files, CONTACT_SHEET).encode())
+    _write_tfds(files, example_features(schema), splits, keys=supervised_keys(schema))
+    return files.directory
+
+
+def make_statistics(summary: BuildSummary, metadata: DatasetMetadata) -> dict[str, Any]:
+    """Counts, sizes, mean and std of every kind of image, in all and per split, ready for JSON."""
+    examples = _splits_of(summary, metadata.files)
+    backgrounds, foregrounds = (
+        next(iter(_splits_of(summary, metadata.companions[kind]).values())) for kind in ("background", "foreground")
+    )
+    total = SplitSummary(0)
+    for split in examples.values():
+        for name, field in split.fields.items():
+            total.fields[name] = total.fields[name] + field if name in total.fields else field
+    number = sum(split.examples for split in examples.values())
+    bits = metadata.schema.depth_bits
+    return {
+        "examples": number,
+        "bytes": sum(split.size for split in examples.values()),
+        "kinds": {
+            "bg": _describe("bg", backgrounds.fields["image"], backgrounds.examples, bits),
+            "fg": _describe("fg", foregrounds.fields["image"], foregrounds.examples, bits),
+            "fg_mask": _describe("fg_mask", foregrounds.fields["mask"], foregrounds.examples, bits),
+            **{name: _describe(name, field, number, bits) for name, field in total.fields.items()},
+        },
+        "splits": {
+            name: {
+                "examples": split.examples,
+                "bytes": split.size,
+                "kinds": {kind: _describe(kind, field, split.examples, bits) for kind, field in split.fields.items()},
+            }
+            for name, split in examples.items()
+        },
+    }
+
+
+def make_manifest(summary: BuildSummary, metadata: DatasetMetadata) -> dict[str, Any]:
+    """What the dataset was made from and what its files are, ready for JSON."""
+    datasets: dict[str, Any] = {}
+    for (dataset, split), content in sorted(summary.items()):
+        shards = [
+            {"file": shard.file, "examples": shard.examples, "bytes": shard.size, "sha256": shard.sha256}
+            for shard in content.ordered_shards
+        ]
+        datasets.setdefault(dataset, {})[split] = shards
+    return {
+        **metadata.configuration,
+        "skipped": [{"path": path, "reason": reason} for path, reason in metadata.skipped],
+        "shards": datasets,
+    }
+
+
+def _describe(kind: str, field: FieldSummary, images: int, depth_bits: int | None) -> dict[str, Any]:
+    described: dict[str, Any] = {"images": images, "encoded_bytes": field.encoded_bytes}
+    moments = field.moments
+    if moments is None:
+        return described
+    # Stored value that counts as 1.0; depth is related to the 10 m that the networks know.
+    one = EIGHT_BIT_RANGE_METRES * MILLIMETRES_PER_METRE if kind == "depth" and depth_bits == 16 else 255
+    described |= {
+        "pixels": moments.count,
+        "mean": [value / one for value in moments.mean],
+        "std": [value / one for value in moments.std],
+        "mean_255": [value / one * 255 for value in moments.mean],
+        "std_255": [value / one * 255 for value in moments.std],
+    }
+    if kind == "depth":
+        metres = EIGHT_BIT_RANGE_METRES / one
+        described |= {
+            "mean_metres": moments.mean[0] * metres,
+            "std_metres": moments.std[0] * metres,
+            "minimum_metres": moments.minimum[0] * metres,
+            "maximum_metres": moments.maximum[0] * metres,
+        }
+    return described | {"stored": moments.to_json()}
+
+
+def _splits_of(summary: BuildSummary, files: DatasetFiles) -> dict[str, SplitSummary]:
+    """The splits of a dataset, `train` first."""
+    splits = {split: content for (dataset, split), content in summary.items() if dataset == files.name}
+    return dict(sorted(splits.items(), key=lambda item: (item[0] != "train", item[0])))
+
+
+def _write_tfds(files: DatasetFiles, features: Any, splits: dict[str, SplitSummary], keys: Any) -> None:
+    """Write TFDS's own metadata without reading any shard; `dataset_info.json`, which makes it a dataset, comes last."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.dataset_info import DatasetIdentity
+
+    info = tfds.core.DatasetInfo(
+        builder=DatasetIdentity(
+            name=files.name, version=tfds.core.Version(files.version), data_dir=files.directory, module_name=""
+        ),
+        description=DESCRIPTION,
+        features=features,
+        supervised_keys=keys,
+    )
+    info.set_file_format(files.file_format)
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=files.directory, dataset_name=files.name, filetype_suffix=files.file_format
+    )
+    info.set_splits(
+        tfds.core.splits.SplitDict(
+            tfds.core.SplitInfo(
+                name=name,
+                shard_lengths=[shard.examples for shard in split.ordered_shards],
+                num_bytes=split.size,
+                filename_template=template,
+            )
+            for name, split in splits.items()
+        )
+    )
+    with tempfile.TemporaryDirectory(prefix="fgbg-") as scratch:
+        # TFDS writes where TensorFlow or a cloud library can write; ours must be where Beam can.
+        info.write_to_directory(scratch)
+        written = sorted(Path(scratch).iterdir(), key=lambda path: (path.name == "dataset_info.json", path.name))
+        for path in written:
+            files.write(path.name, path.read_bytes())
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

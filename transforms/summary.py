@@ -1,0 +1,121 @@
+"""From the summaries of shards to one summary of everything that was made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import apache_beam as beam
+
+from transforms.errors import RunError
+from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, read_summary
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """What the manifest keeps of a shard: its file name, number of records, bytes and sha256."""
+
+    file: str
+    examples: int
+    size: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class SplitSummary:
+    """All shards of one split.
+
+    Attributes:
+        count: how many shards the split has when it is complete.
+        shards: the shards that were seen, by number.
+        fields: summary of each image field over these shards.
+    """
+
+    count: int
+    shards: dict[int, ShardRecord] = field(default_factory=dict)
+    fields: dict[str, FieldSummary] = field(default_factory=dict)
+
+    @property
+    def examples(self) -> int:
+        """Number of records."""
+        return sum(shard.examples for shard in self.shards.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(shard.size for shard in self.shards.values())
+
+    @property
+    def ordered_shards(self) -> list[ShardRecord]:
+        """The shards by number.
+
+        Raises:
+            RunError: one is missing.
+        """
+        missing = [index for index in range(self.count) if index not in self.shards]
+        if missing:
+            raise RunError(
+                f"{len(missing)} of {self.count} shards were not made (the first is number {missing[0]}): the runner lost"
+                " them; run the same command again, with another --runner if it happens again."
+            )
+        return [self.shards[index] for index in range(self.count)]
+
+    def add(self, shards: dict[int, ShardRecord], fields: dict[str, FieldSummary]) -> None:
+        """Add shards that this summary does not hold yet.
+
+        Raises:
+            RunError: a shard would be counted twice.
+        """
+        if twice := self.shards.keys() & shards.keys():
+            raise RunError(f"The shard {self.shards[min(twice)].file} was delivered twice by the runner.")
+        self.shards |= shards
+        for name, summary in fields.items():
+            self.fields[name] = self.fields[name] + summary if name in self.fields else summary
+
+
+# (dataset, split) -> summary
+BuildSummary = dict[tuple[str, str], SplitSummary]
+
+
+class SummarizeShardsFn(beam.CombineFn):
+    """ShardSummary of all datasets to a BuildSummary. Exact and independent of order: only integers are added."""
+
+    def create_accumulator(self) -> BuildSummary:
+        """Nothing seen yet."""
+        return {}
+
+    def add_input(self, accumulator: BuildSummary, shard: ShardSummary) -> BuildSummary:
+        """Add one shard."""
+        split = accumulator.setdefault((shard.dataset, shard.split), SplitSummary(shard.count))
+        split.add({shard.index: ShardRecord(shard.file, shard.examples, shard.size, shard.sha256)}, shard.fields)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[BuildSummary]) -> BuildSummary:
+        """Add up."""
+        merged: BuildSummary = {}
+        for accumulator in accumulators:
+            for key, split in accumulator.items():
+                merged.setdefault(key, SplitSummary(split.count)).add(split.shards, split.fields)
+        return merged
+
+    def extract_output(self, accumulator: BuildSummary) -> BuildSummary:
+        """The sums themselves."""
+        return accumulator
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedShard:
+    """A shard that an earlier run finished: its dataset, file name and size."""
+
+    files: DatasetFiles
+    name: str
+    size: int
+
+
+class ReadSummaries(beam.PTransform):
+    """Shards that are finished already to their summaries.
+
+    FinishedShard -> ShardSummary.
+    """
+
+    def expand(self, shards: beam.PCollection[FinishedShard]) -> beam.PCollection[ShardSummary]:
+        """Wire `read_summary`."""
+        return shards | "ReadSummary" >> beam.Map(lambda shard: read_summary(shard.files, shard.name, shard.size))
