@@ -22,7 +22,7 @@ def quiet_libraries() -> Iterator[TextIO]:
     """
     sys.stderr.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as noise, open(terminal, "w", encoding="utf-8", errors="replace") as spoken:
+    with tempfile.TemporaryFile() as noise, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as spoken:
         os.dup2(noise.fileno(), 2)
         try:
             yield spoken

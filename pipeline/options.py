@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+    _BeamArgumentParser,
+)
 
 from transforms.cross_product import SPLIT_BY
 from transforms.depth_models.locate import KNOWN_MODELS
@@ -62,24 +67,27 @@ class _Formatter(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=30, width=min(120, int(os.environ.get("COLUMNS", "110"))))
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence."""
-
+class _OneSentence(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         raise InputError(f"{message}; see `{self.prog} --help`.")
 
 
+class _BeamParser(_OneSentence, _BeamArgumentParser):
+    """Beam's own parser, for flags that are values known at run time only, with our errors."""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = _Parser(
+    parser = _OneSentence(
         prog="python -m pipeline",
         description="Make a dataset of foregrounds composited over backgrounds, with exact masks and depth maps.",
-        epilog="With no command, or an option first, the command is `build`. `python -m pipeline build --help` lists its"
+        epilog="With no command, or an option first, the command is `build`. `python -m pipeline build --help`"
+        " lists its"
         " flags. Flags that are not listed there go to Apache Beam (--runner, --direct_num_workers, --project, ...).",
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_OneSentence)
     for name, text in (
         ("build", "make the dataset, or go on where an earlier run stopped"),
         ("plan", "print what `build` would make: counts, shards, bytes, time; write nothing"),
@@ -148,7 +156,8 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
         type=_scale,
         default=(0.4, 0.55),
         metavar="LO,HI",
-        help="longest side of the placed cut-out as a fraction of the image side, drawn per placement (default: 0.4,0.55)",
+        help="longest side of the placed cut-out as a fraction of the image side, drawn per placement (default:"
+        " 0.4,0.55)",
     )
     group.add_argument(
         "--seed",
@@ -236,7 +245,9 @@ def beam_options(flags: Sequence[str]) -> PipelineOptions:
     Raises:
         InputError: Beam does not know a flag either, or the runner is known to lose data.
     """
-    parser = _Parser(prog="python -m pipeline build", add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    parser = _BeamParser(
+        prog="python -m pipeline build", add_help=False, allow_abbrev=False, conflict_handler="resolve"
+    )
     for kind in PipelineOptions.__subclasses__():
         kind._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(flags))

@@ -39,11 +39,10 @@ def shown_progress(
     thread.start()
     try:
         yield
-        stop.set()
-        thread.join()
-        reporter.update(count())
+        reporter.finish(count())
     finally:
         stop.set()
+        thread.join()
         reporter.close()
 
 
@@ -69,17 +68,26 @@ class _Reporter:
     def update(self, finished: int) -> None:
         if self._bar is not None:
             self._bar.update(finished - self._bar.n)
-        elif time.monotonic() - self._last_line >= _LINE_SECONDS or finished == self._total:
-            self._last_line = time.monotonic()
-            elapsed = self._last_line - self._start
-            rate = (finished - self._initial) / elapsed
-            left = tqdm.format_interval((self._total - finished) / rate) if rate else "?"
-            print(
-                f"{finished:,} of {self._total:,} examples ({finished / self._total:.0%}), {rate:,.0f} examples/s,"
-                f" {tqdm.format_interval(elapsed)} gone, {left} left",
-                file=self._file,
-                flush=True,
-            )
+        elif time.monotonic() - self._last_line >= _LINE_SECONDS:
+            self._print_line(finished)
+
+    def finish(self, finished: int) -> None:
+        if self._bar is not None:
+            self._bar.update(finished - self._bar.n)
+        else:
+            self._print_line(finished)
+
+    def _print_line(self, finished: int) -> None:
+        self._last_line = time.monotonic()
+        elapsed = self._last_line - self._start
+        rate = (finished - self._initial) / elapsed
+        left = tqdm.format_interval((self._total - finished) / rate) if rate else "?"
+        print(
+            f"{finished:,} of {self._total:,} examples ({finished / self._total:.0%}), {rate:,.0f} examples/s,"
+            f" {tqdm.format_interval(elapsed)} gone, {left} left",
+            file=self._file,
+            flush=True,
+        )
 
     def close(self) -> None:
         if self._bar is not None:

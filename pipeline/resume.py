@@ -54,7 +54,8 @@ def open_dataset(plan: BuildPlan) -> Work:
     for files in _all_files(plan):
         if filesystems.list_files(files.directory):
             raise InputError(
-                f"--data_dir: {files.directory} holds files that no build of this program is responsible for; name another"
+                f"--data_dir: {files.directory} holds files that no build of this program is responsible for; name"
+                f" another"
                 " --data_dir, --name or --version, or add --overwrite to delete them."
             )
     filesystems.write_bytes(
@@ -118,7 +119,8 @@ def _check_complete(plan: BuildPlan) -> Work:
     work = find_work(plan)
     if work.unfinished or work.unfinished_companions:
         raise InputError(
-            f"{plan.files.directory} was finished, but some of its shards are gone since; add --overwrite to make it anew."
+            f"{plan.files.directory} was finished, but some of its shards are gone since; add --overwrite to make it"
+            f" anew."
         )
     return Work([], [], work.finished, work.finished_examples, complete=True)
 
@@ -131,7 +133,8 @@ def _refuse_other(plan: BuildPlan, there: dict[str, Any]) -> None:
     if len(differences) > _MOST_DIFFERENCES:
         differences[_MOST_DIFFERENCES:] = [f"and {len(differences) - _MOST_DIFFERENCES} more"]
     raise InputError(
-        f"{plan.files.directory} holds another dataset: {'; '.join(differences)}. Use the flags and inputs of then, or another"
+        f"{plan.files.directory} holds another dataset: {'; '.join(differences)}. Use the flags and inputs of then,"
+        f" or another"
         " --data_dir, --name or --version, or add --overwrite to delete it."
     )
 

@@ -1,7 +1,7 @@
 """The `plan` command: what a build would make, from a few examples really made in memory."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from transforms.compositing import composite_batch
 from transforms.depth import predict_depth
 from transforms.encoding import encode_example
 from transforms.placements import draw_placements
-from transforms.records import serialize_record
+from transforms.records import Value, serialize_record
 from transforms.shards import summarize_batch
 
 _SAMPLE = 64
@@ -57,32 +57,32 @@ def measure(plan: BuildPlan) -> Estimate:
     ids = np.unique(np.linspace(0, size - 1, min(_SAMPLE, size)).astype(np.int64))
     placements = draw_placements(plan.layout, plan.rules, ids)
     assets = Assets(plan.asset_paths)
-    composite_batch(placements, assets, plan.options.image_size)  # decodes the pictures, which a build does once
+    settings = plan.depth_settings
+    model = settings.load() if settings else None
 
-    start = time.perf_counter()
-    batch = composite_batch(placements, assets, plan.options.image_size)
-    summarize_batch(batch)
-    composite_seconds = time.perf_counter() - start
-
-    depth, depth_seconds = None, 0.0
-    if plan.depth_settings is not None:
-        settings = plan.depth_settings
-        model = settings.load()
-        images = batch.fg_bg[: settings.batch_size]
-        predict_depth(model, images, bits=settings.bits, batch_size=settings.batch_size)  # builds the graph
+    def make() -> tuple[list[Mapping[str, Value]], list[bytes], float, float]:
         start = time.perf_counter()
-        depth = predict_depth(model, images, bits=settings.bits, batch_size=settings.batch_size)
-        depth_seconds = (time.perf_counter() - start) / len(images)
+        batch = composite_batch(placements, assets, plan.options.image_size)
+        summarize_batch(batch)
+        composite_seconds = time.perf_counter() - start
+        depth, depth_seconds = None, 0.0
+        if settings and model:
+            images = batch.fg_bg[: settings.batch_size]
+            start = time.perf_counter()
+            depth = predict_depth(model, images, bits=settings.bits, batch_size=settings.batch_size)
+            depth_seconds = (time.perf_counter() - start) / len(images)
+        start = time.perf_counter()
+        examples: list[Mapping[str, Value]] = [
+            encode_example(
+                plan.encoding, one, batch.fg_bg[i], batch.mask[i], None if depth is None else depth[i % len(depth)]
+            )
+            for i, one in enumerate(placements)
+        ]
+        records = [serialize_record(fields) for fields in examples]
+        return examples, records, composite_seconds + time.perf_counter() - start, depth_seconds
 
-    start = time.perf_counter()
-    encoded = [
-        encode_example(
-            plan.encoding, placement, batch.fg_bg[i], batch.mask[i], None if depth is None else depth[i % len(depth)]
-        )
-        for i, placement in enumerate(placements)
-    ]
-    records = [serialize_record(fields) for fields in encoded]
-    composite_seconds += time.perf_counter() - start
+    make()  # decodes pictures, loads libraries and builds the network, all of which a build does only once
+    encoded, records, composite_seconds, depth_seconds = make()
     kinds = [name for name, value in encoded[0].items() if isinstance(value, bytes)]
     return Estimate(
         kind_bytes={kind: float(np.mean([len(fields[kind]) for fields in encoded])) for kind in kinds},  # type: ignore[arg-type]
@@ -98,7 +98,8 @@ def describe_plan(plan: BuildPlan, estimate: Estimate) -> str:
     size = product.size
     lines = [
         f"{product.backgrounds} backgrounds x {product.foregrounds} foregrounds x 2 (plain, flipped)"
-        f" x {product.placements} placements = {size:,} examples of {plan.options.image_size}x{plan.options.image_size}",
+        f" x {product.placements} placements = {size:,} examples of"
+        f" {plan.options.image_size}x{plan.options.image_size}",
         f"into {plan.files.directory}",
         "",
         f"  {'kind':8}{'images':>12}{'about':>12}",
@@ -112,9 +113,10 @@ def describe_plan(plan: BuildPlan, estimate: Estimate) -> str:
     lines += ["", f"  About {total} in {plan.layout.num_shards:,} shards, from {_SAMPLE} examples made to see."]
     per_worker = estimate.composite_seconds * size
     if estimate.depth_seconds:
-        depth = estimate.depth_seconds * size
+        hours = tqdm.format_interval(estimate.depth_seconds * size)
+        rate = 1 / estimate.depth_seconds
         lines.append(
-            f"  About {tqdm.format_interval(depth)} h:min:s for depth on this machine ({1 / estimate.depth_seconds:,.1f} images/s)"
+            f"  About {hours} (h:min:s) of depth on this machine ({rate:,.1f} images/s)"
             f" and {tqdm.format_interval(per_worker)} on one core for the rest."
         )
     else:

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from transforms.records import parse_record, read_records
 from transforms.shards import DatasetFiles
 
 _ROWS = 6
+# So many records of the first shard are looked through for a varied choice.
+_SEARCHED = 60
 _TILE = 192
 _GAP = 6
 _HEADER = 24
@@ -30,7 +32,7 @@ def contact_sheet(files: DatasetFiles, shard_name: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="fgbg-") as scratch:
         local = Path(scratch) / "shard"
         local.write_bytes(filesystems.read_bytes(files.path(shard_name)))
-        rows = [parse_record(record) for record in read_records(local, files.file_format, limit=_ROWS)]
+        rows = _varied(map(parse_record, read_records(local, files.file_format, limit=_SEARCHED)))
     columns: dict[str, list[Pixels]] = {
         "fg_bg": [_decode(row["fg_bg"], cv2.IMREAD_COLOR_RGB) for row in rows],
         "mask": [_decode(row["mask"], cv2.IMREAD_COLOR_RGB) for row in rows],
@@ -45,15 +47,26 @@ def contact_sheet(files: DatasetFiles, shard_name: str) -> bytes:
     return encode_png(cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
 
 
+def _varied(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first examples that show foregrounds and backgrounds not shown yet, as far as there are."""
+    candidates = list(rows)
+    chosen: list[dict[str, Any]] = []
+    while candidates and len(chosen) < _ROWS:
+        foregrounds, backgrounds = ({row[name] for row in chosen} for name in ("fg", "bg"))
+        ranks = [(row["fg"] in foregrounds) + (row["bg"] in backgrounds) for row in candidates]
+        chosen.append(candidates.pop(ranks.index(min(ranks))))
+    return chosen
+
+
 def depth_in_metres(depth: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
     """Stored depth, uint16 or uint8 [H, W], to float32 metres."""
     if depth.dtype == np.uint16:
-        return depth.astype(np.float32) / MILLIMETRES_PER_METRE
-    return depth.astype(np.float32) / 255 * EIGHT_BIT_RANGE_METRES
+        return depth.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
+    return depth.astype(np.float32) * np.float32(EIGHT_BIT_RANGE_METRES / 255)
 
 
 def colour_depth(metres: npt.NDArray[np.float32], nearest: float, farthest: float) -> Pixels:
-    """Depth [H, W] as a perceptually even colour map, uint8 [H, W, 3] RGB, near bright and far dark. For people only."""
+    """Depth [H, W] in a perceptually even colour map, uint8 [H, W, 3] RGB: near is bright. For people only."""
     span = max(farthest - nearest, 1e-6)
     near = np.clip((farthest - metres) / span * 255, 0, 255).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(near, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
@@ -70,7 +83,8 @@ def render_card(
         f"![Examples: composite, mask{', depth' if schema.depth_bits else ''}]({picture})",
         "## Load it",
         "```python\nimport tensorflow_datasets as tfds\n\n"
-        f'dataset = tfds.load("{files.name}:{files.version}", split="train", data_dir=...)  # the folder above {files.name}/\n```',
+        f'dataset = tfds.load("{files.name}:{files.version}", split="train", data_dir=...)  # the folder above'
+        f" {files.name}/\n```",
         "## What is in it",
         _kinds_table(statistics, schema),
         _splits_table(statistics),
@@ -150,7 +164,8 @@ def _how(manifest: dict[str, Any], schema: Schema) -> str:
     shortest, longest = configuration["placed_sides"]
     lines = [
         f"- **bg**: centre square of each background, area-resized to {schema.image_size}x{schema.image_size}.",
-        "- **fg**: cropped to the box where alpha > 0, resized with colours weighted by alpha, so that edges have no fringe.",
+        "- **fg**: cropped to the box where alpha > 0, resized with colours weighted by alpha, so that edges have"
+        " no fringe.",
         "- **fg_bg**: every background x every foreground x {plain, flipped}"
         f" x {configuration['placements']} random placements. The longest side is uniform over {shortest} .. {longest}"
         " pixels, the position uniform over all at which the cut-out lies fully inside. Blended by"
@@ -160,7 +175,8 @@ def _how(manifest: dict[str, Any], schema: Schema) -> str:
     if schema.depth_bits:
         depth = manifest["depth_model"]
         lines.append(
-            f"- **depth**: predicted for each composite by `{depth['weights']}` (sha256 {depth['sha256'][:12]}…, {depth['engine']},"
+            f"- **depth**: predicted for each composite by `{depth['weights']}` (sha256 {depth['sha256'][:12]}…,"
+            f" {depth['engine']},"
             f" {depth['precision']}, input {depth['input_size'][0]}x{depth['input_size'][1]}),"
             f" {schema.depth_kind}; `{DEPTH_FORMULAS[schema.depth_bits]}`."
         )
@@ -182,7 +198,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _decode(data: bytes, flags: int) -> npt.NDArray[np.integer]:
+def _decode(data: bytes, flags: int) -> npt.NDArray[Any]:
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from tfds_builder.features import Schema
 from transforms.assets import AssetPaths, Assets
 from transforms.encoding import encode_mask, encode_rgb, encode_rgba
-from transforms.pictures import MASK_THRESHOLD
+from transforms.pictures import MASK_THRESHOLD, Pixels
 from transforms.records import Fields
 from transforms.shards import DatasetFiles, ShardSummary, write_shard
 from transforms.statistics import Moments
@@ -50,7 +50,7 @@ def foreground_examples(assets: Assets, schema: Schema, indices: range) -> Itera
         cutout = assets.cutout(index)
         yield {
             "image": encode_rgba(cutout),
-            "mask": encode_mask(np.where(cutout[..., 3] >= MASK_THRESHOLD, np.uint8(255), np.uint8(0))),
+            "mask": encode_mask(_mask(cutout)),
             "id": index,
             "class": schema.foregrounds.class_ids[index],
         }
@@ -67,7 +67,7 @@ def write_companion(shard: CompanionShard, files: DatasetFiles, paths: AssetPath
         moments = {"image": _sum(Moments.of(assets.background(index)) for index in indices)}
     else:
         examples = foreground_examples(assets, schema, indices)
-        masks = (assets.cutout(index)[..., 3] >= MASK_THRESHOLD for index in indices)
+        masks = (_mask(assets.cutout(index)) for index in indices)
         # Colours of a cut-out count only as far as they are opaque: no plain mean of them would mean anything.
         moments = {"image": None, "mask": _sum(Moments.of_masks(mask) for mask in masks)}
     return write_shard(files, split=SPLIT, index=shard.index, count=shard.count, examples=examples, moments=moments)
@@ -96,6 +96,10 @@ def _write_companion(
     shard: CompanionShard, files: dict[str, DatasetFiles], paths: AssetPaths, schema: Schema
 ) -> ShardSummary:
     return write_companion(shard, files[shard.kind], paths, schema)
+
+
+def _mask(cutout: Pixels) -> Pixels:
+    return np.where(cutout[..., 3] >= MASK_THRESHOLD, np.uint8(255), np.uint8(0))
 
 
 def _sum(moments: Iterable[Moments]) -> Moments:

@@ -40,7 +40,8 @@ def blend(destination: Pixels, cutout: Pixels) -> None:
     (b * (255 - a) + f * a) / 255, correctly rounded in integers by t = b * (255 - a) + f * a + 128;
     (t + (t >> 8)) >> 8. Equal to PIL's `paste` for all values of b, f and a.
     """
-    # Contiguous planes of three channels: NumPy is five times slower when it has to broadcast or skip along the last axis.
+    # Contiguous planes of three channels: NumPy is five times slower when it has to broadcast or skip along the last
+    # axis.
     alpha = cv2.cvtColor(cv2.extractChannel(cutout, 3), cv2.COLOR_GRAY2RGB).astype(np.uint16)
     total = cv2.cvtColor(cutout, cv2.COLOR_RGBA2RGB) * alpha
     np.subtract(255, alpha, out=alpha)

@@ -81,7 +81,7 @@ class Split:
 
 
 def make_splits(product: CrossProduct, *, test_fraction: float, split_by: str, seed: int) -> tuple[Split, ...]:
-    """Everything in `train`, or `train` and `test` with `test_fraction` of the backgrounds, foregrounds or examples held out.
+    """Everything in `train`, or some backgrounds, foregrounds or examples held out in `test`.
 
     Raises:
         InputError: the fraction leaves one side empty.
@@ -115,7 +115,8 @@ def make_splits(product: CrossProduct, *, test_fraction: float, split_by: str, s
     return tuple(splits)
 
 
-class ShardRange(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ShardRange:
     """Where a shard lies in its split: shard `index` of `count`, holding the shuffled positions start .. stop-1."""
 
     split: Split
@@ -164,9 +165,10 @@ class ShardLayout:
 
     def example_ids(self, shard: int) -> Ids:
         """The examples of a shard in the order in which they are stored: int64 [n]."""
-        split, _, _, start, stop = self.locate(shard)
+        place = self.locate(shard)
+        split = place.split
         shape = (len(split.backgrounds), len(split.foregrounds), 2, self.product.placements)
-        positions = np.arange(split.start + start, split.start + stop)
+        positions = np.arange(split.start + place.start, split.start + place.stop)
         background, foreground, flipped, placement = np.unravel_index(
             shuffled_indices(positions, int(np.prod(shape)), self.seed), shape
         )

@@ -77,8 +77,8 @@ class PredictDepth(beam.PTransform):
 
     (shard, ExampleBatch) -> (shard, ExampleBatch with depth).
 
-    One model per process, shared by its threads; batches never cross an element, so the result does not depend on how the
-    runner groups elements.
+    One model per process, shared by its threads; batches never cross an element, so the result does not depend on how
+    the runner groups elements.
     """
 
     def __init__(self, settings: DepthSettings) -> None:

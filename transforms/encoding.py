@@ -11,7 +11,8 @@ from transforms.pictures import Pixels
 from transforms.placements import Placement
 from transforms.records import Fields, Value
 
-# Masks have long runs of equal bytes, which the default filter breaks up: without it they are a third smaller and faster.
+# Masks have long runs of equal bytes, which the default filter breaks up: without it they are a third smaller and
+# faster.
 _MASK_PNG = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 
 

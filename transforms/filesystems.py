@@ -1,7 +1,7 @@
 """Reading, listing and writing whole files through Beam's filesystems, so that every path may be local, gs:// or other.
 
-Everything the project writes goes through `write_bytes` or `publish_file`: the data go to a temporary name first and get
-their final name by a rename, so that no reader ever sees half a file.
+Everything the project writes goes through `write_bytes` or `publish_file`: the data go to a temporary name first and
+get their final name by a rename, so that no reader ever sees half a file.
 """
 
 import contextlib

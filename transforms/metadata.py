@@ -1,4 +1,4 @@
-"""What is written when all shards are there: statistics, manifest, card, and last of all the metadata that TFDS reads."""
+"""What is written when all shards are there: statistics, manifest, card, and last of all the metadata for TFDS."""
 
 import json
 import tempfile
@@ -165,7 +165,7 @@ def _splits_of(summary: BuildSummary, files: DatasetFiles) -> dict[str, SplitSum
 
 
 def _write_tfds(files: DatasetFiles, features: Any, splits: dict[str, SplitSummary], keys: Any) -> None:
-    """Write TFDS's own metadata without reading any shard; `dataset_info.json`, which makes it a dataset, comes last."""
+    """Write TFDS's metadata without reading any shard; `dataset_info.json`, which makes it a dataset, comes last."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.dataset_info import DatasetIdentity
 

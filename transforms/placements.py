@@ -82,8 +82,8 @@ def placed_size(cutout_size: tuple[int, int], longest_side: int) -> tuple[int, i
 def draw_placements(layout: ShardLayout, rules: PlacementRules, example_ids: Ids) -> list[Placement]:
     """The placements of these examples, in their order.
 
-    The longest side is uniform over shortest .. longest pixels, then the position is uniform over all positions at which
-    the cut-out lies fully inside the image. Plain and flipped examples have ids of their own, so their draws are
+    The longest side is uniform over shortest .. longest pixels, then the position is uniform over all positions at
+    which the cut-out lies fully inside the image. Plain and flipped examples have ids of their own, so their draws are
     independent.
     """
     words = random_words(rules.seed, PLACEMENT_STREAM, example_ids)
@@ -99,7 +99,7 @@ def draw_placements(layout: ShardLayout, rules: PlacementRules, example_ids: Ids
     return [Placement(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-class ExpandPlacements(beam.PTransform[int, tuple[int, list[Placement]]]):
+class ExpandPlacements(beam.PTransform):
     """Shard numbers to the placements of the shard's examples.
 
     shard: int -> (shard, list[Placement]), in the order in which the shard stores them.

@@ -1,4 +1,4 @@
-"""Counter-based randomness: the same (seed, number) gives the same bits on every machine, in any order, in any process."""
+"""Counter-based randomness: the same (seed, number) gives the same bits anywhere, in any order, in any process."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,8 @@ _SHUFFLE_ROUNDS = 32
 def random_words(seed: int, stream: int, counters: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Four random 64-bit words for every counter: uint64 [n, 4], a pure function of (seed, stream, counter).
 
-    The words are one block of Philox-4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), whose
-    output NumPy promises to keep.
+    The words are one block of Philox-4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
+    whose output NumPy promises to keep.
 
     >>> random_words(0, 0, np.array([7, 8]))[0].tolist() == random_words(0, 0, np.array([7]))[0].tolist()
     True

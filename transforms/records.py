@@ -84,6 +84,7 @@ def open_writer(path: Path, file_format: str) -> Iterator[Any]:
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
         raise RunError(
-            f"Cannot write the temporary file {path}: {reason}. Free space there or point TMPDIR to another folder, then run"
+            f"Cannot write the temporary file {path}: {reason}. Free space there or point TMPDIR to another folder,"
+            f" then run"
             " the same command again: it goes on from the finished shards."
         ) from error

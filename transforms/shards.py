@@ -165,16 +165,18 @@ def write_shard(
     """
     name = files.shard_name(split, index, count)
     encoded_bytes = dict.fromkeys(moments, 0)
-    number = 0
-    # On a local disk the scratch file lies beside the shards: one disk to fill, and what a kill leaves is tidied up there.
+    written = 0
+    # On a local disk the scratch file lies beside the shards: one disk to fill, and what a kill leaves is tidied up
+    # there.
     scratch_parent = filesystems.local_folder(files.temporary_folder)
     with tempfile.TemporaryDirectory(prefix="shard-", dir=scratch_parent) as scratch:
         local = Path(scratch) / "shard"
         with open_writer(local, files.file_format) as writer:
-            for number, fields in enumerate(examples, start=1):
+            for fields in examples:
                 for field in encoded_bytes:
                     encoded_bytes[field] += len(fields[field])  # type: ignore[arg-type]
                 writer.write(serialize_record(fields))
+                written += 1
         with local.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         summary = ShardSummary(
@@ -183,7 +185,7 @@ def write_shard(
             index=index,
             count=count,
             file=name,
-            examples=number,
+            examples=written,
             size=local.stat().st_size,
             sha256=sha256,
             fields={field: FieldSummary(encoded_bytes[field], moments[field]) for field in moments},
@@ -205,12 +207,14 @@ def read_summary(files: DatasetFiles, shard_name: str, size: int) -> ShardSummar
         summary = ShardSummary.from_json(filesystems.read_bytes(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"The summary of the finished shard {shard_name} cannot be read ({error}); delete the shard and run the same"
+            f"The summary of the finished shard {shard_name} cannot be read ({error}); delete the shard and run the"
+            f" same"
             " command again, which makes it anew."
         ) from error
     if summary.size != size:
         raise RunError(
-            f"The shard {shard_name} has {size} bytes instead of the {summary.size} that were written; delete it and run"
+            f"The shard {shard_name} has {size} bytes instead of the {summary.size} that were written; delete it and"
+            f" run"
             " the same command again, which makes it anew."
         )
     return summary
@@ -229,8 +233,8 @@ class WriteShards(beam.PTransform):
 
     (shard, ExampleBatch) -> ShardSummary.
 
-    One element in, one file out, under a name that depends on the element alone: trying again writes the same bytes to the
-    same place.
+    One element in, one file out, under a name that depends on the element alone: trying again writes the same bytes to
+    the same place.
     """
 
     def __init__(self, files: DatasetFiles, layout: ShardLayout, encoding: ExampleEncoding) -> None:

@@ -53,7 +53,8 @@ class SplitSummary:
         missing = [index for index in range(self.count) if index not in self.shards]
         if missing:
             raise RunError(
-                f"{len(missing)} of {self.count} shards were not made (the first is number {missing[0]}): the runner lost"
+                f"{len(missing)} of {self.count} shards were not made (the first is number {missing[0]}): the runner"
+                f" lost"
                 " them; run the same command again, with another --runner if it happens again."
             )
         return [self.shards[index] for index in range(self.count)]
