@@ -1,0 +1,43 @@
+# make demo   set up .venv, install, and build the sample dataset
+# make test   set up .venv, install what tests need, and run them all
+# make lint   formatting, lint and types
+# make lock   write the exact versions of this .venv to constraints.txt
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo_data
+
+.PHONY: demo test lint lock clean
+
+demo: $(VENV)/installed
+	$(BIN)/python -m pipeline build --data_dir $(DEMO) --overwrite
+	@echo
+	@echo "No depth model was named, so this dataset has composites and masks, but no depth; the README's section"
+	@echo "\"Depth\" tells how to add it. Look at $(DEMO)/fg_bg_depth/1.0.0/images/examples.png and README.md beside it."
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: $(VENV)/installed-test
+	$(BIN)/pip freeze --exclude-editable | grep -v '^-e ' > constraints.txt
+
+clean:
+	rm -rf $(VENV) $(DEMO)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/installed: setup.py constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-test: setup.py constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@

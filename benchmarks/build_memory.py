@@ -1,0 +1,37 @@
+"""Peak memory of the whole process tree of `build --depth_model none`, for growing numbers of examples.
+
+    python benchmarks/build_memory.py --backgrounds DIR --foregrounds DIR [--placements 2 20]
+
+Beam's flags pass through, for example --direct_num_workers=2 --direct_running_mode=multi_processing.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+
+from process_tree import measure
+
+
+def main() -> None:
+    """Run the builds one after the other and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backgrounds", required=True)
+    parser.add_argument("--foregrounds", required=True)
+    parser.add_argument("--placements", type=int, nargs="+", default=[2, 20])
+    arguments, beam_flags = parser.parse_known_args()
+    for placements in arguments.placements:
+        data_dir = tempfile.mkdtemp()
+        command = [sys.executable, "-m", "pipeline", "build", "--depth_model", "none", "--image_size", "200"]
+        command += ["--backgrounds", arguments.backgrounds, "--foregrounds", arguments.foregrounds]
+        command += ["--data_dir", data_dir, "--placements", str(placements), *beam_flags]
+        usage = measure(command)
+        examples = next(line for line in usage.output.splitlines() if " examples (" in line).split(" examples")[0]
+        print(
+            f"{examples.strip():>12} examples: peak {usage.peak_rss / 1e6:,.0f} MB, {usage.seconds:.0f} s", flush=True
+        )
+        shutil.rmtree(data_dir)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""`build --depth_model none` against the usual script, in turn, on the same pictures and the same number of examples.
+
+    python benchmarks/build_speed.py --backgrounds DIR --foregrounds DIR [--examples 20000] [--rounds 3]
+
+The usual script is what people write by hand: for each image open both files with PIL, resize, paste, save a JPEG with
+`optimize` and quality 30, paste the mask and save it too. It runs in one process, as those scripts do; `build` runs with
+one worker and with two. Medians over the rounds. Starting the interpreter, importing and checking the inputs is part of
+every figure; "steady" leaves out what does not grow with the number of examples, by a second, shorter run.
+"""
+
+import argparse
+import itertools
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+from process_tree import measure
+
+_SIDE = 200
+_LONGEST = (80, 110)
+
+
+def usual_script(backgrounds: list[Path], foregrounds: list[Path], examples: int, out: Path) -> None:
+    """Composites and masks the way they are usually made."""
+    out.mkdir(parents=True)
+    pairs = itertools.cycle(itertools.product(backgrounds, foregrounds))
+    for number, (background_path, foreground_path) in zip(range(examples), pairs, strict=False):
+        background = Image.open(background_path).convert("RGB").resize((_SIDE, _SIDE))
+        foreground = Image.open(foreground_path).convert("RGBA")
+        foreground.thumbnail((random.randint(*_LONGEST),) * 2)
+        if number % 2:
+            foreground = foreground.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        place = (random.randint(0, _SIDE - foreground.width), random.randint(0, _SIDE - foreground.height))
+        background.paste(foreground, place, foreground)
+        background.save(out / f"fg_bg_{number:06d}.jpg", optimize=True, quality=30)
+        mask = Image.new("L", (_SIDE, _SIDE))
+        mask.paste(foreground.getchannel("A"), place)
+        mask.save(out / f"mask_{number:06d}.jpg", optimize=True, quality=30)
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """All files, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def time_script(arguments: argparse.Namespace, examples: int, scratch: Path) -> float:
+    """Seconds of the usual script."""
+    command = [sys.executable, __file__, "--script", str(scratch / "script"), "--examples", str(examples)]
+    command += ["--backgrounds", str(arguments.backgrounds), "--foregrounds", str(arguments.foregrounds)]
+    seconds = measure(command).seconds
+    shutil.rmtree(scratch / "script")
+    return seconds
+
+
+def time_build(arguments: argparse.Namespace, examples: int, scratch: Path, workers: int) -> float:
+    """Seconds of `build` on `workers` threads of one process."""
+    pairs = len(pictures_below(arguments.backgrounds)) * len(pictures_below(arguments.foregrounds))
+    command = [sys.executable, "-m", "pipeline", "build", "--depth_model", "none", "--image_size", str(_SIDE)]
+    command += ["--backgrounds", str(arguments.backgrounds), "--foregrounds", str(arguments.foregrounds)]
+    command += ["--data_dir", str(scratch / "build"), "--placements", str(examples // (2 * pairs))]
+    command += [f"--direct_num_workers={workers}", "--direct_running_mode=multi_threading"]
+    seconds = measure(command).seconds
+    shutil.rmtree(scratch / "build")
+    return seconds
+
+
+def main() -> None:
+    """Run all in turn and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backgrounds", type=Path, required=True)
+    parser.add_argument("--foregrounds", type=Path, required=True)
+    parser.add_argument("--examples", type=int, default=40_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--script", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    backgrounds, foregrounds = pictures_below(arguments.backgrounds), pictures_below(arguments.foregrounds)
+    if arguments.script:
+        usual_script(backgrounds, foregrounds, arguments.examples, arguments.script)
+        return
+    unit = 2 * len(backgrounds) * len(foregrounds)
+    long = max(2, round(arguments.examples / unit)) * unit
+    short = unit
+    runs: dict[str, list[tuple[float, float]]] = {"usual script": [], "build, 1 worker": [], "build, 2 workers": []}
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        for number in range(arguments.rounds):
+            start = time.perf_counter()
+            runs["usual script"].append((time_script(arguments, short, scratch), time_script(arguments, long, scratch)))
+            for workers in (1, 2):
+                name = f"build, {workers} worker{'s' * (workers > 1)}"
+                runs[name].append(
+                    (time_build(arguments, short, scratch, workers), time_build(arguments, long, scratch, workers))
+                )
+            print(f"round {number + 1}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    print(f"{long:,} examples of {_SIDE}x{_SIDE}, medians of {arguments.rounds}\n")
+    print(f"{'':18}{'seconds':>9}{'examples/s':>12}{'ratio':>7}{'steady ex./s':>14}{'ratio':>7}")
+    whole = {name: statistics.median(long_run for _, long_run in times) for name, times in runs.items()}
+    steady = {name: statistics.median(b - a for a, b in times) / (long - short) for name, times in runs.items()}
+    for name in runs:
+        print(
+            f"{name:18}{whole[name]:9.1f}{long / whole[name]:12.0f}{whole['usual script'] / whole[name]:7.1f}"
+            f"{1 / steady[name]:14.0f}{steady['usual script'] / steady[name]:7.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Packaging. Also what Beam ships to its workers: `--setup_file=./setup.py`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+SAMPLES = "pipeline.samples"
+
+TEST = [
+    "hypothesis>=6.100",
+    "mypy>=1.15",
+    "openvino>=2025.0",
+    "pandas-stubs",
+    "psutil>=6",
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "ruff>=0.11",
+    "tf_keras>=2.18",
+]
+
+setup(
+    name="fgbg-depth",
+    version="0.1.0",
+    description="Datasets of foregrounds composited over backgrounds, with exact masks and depth maps, by Apache Beam",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.14",
+    # The names are listed: a stray top-level `tests` would collide with the one that apache-beam[gcp] brings along.
+    packages=[
+        *find_packages(
+            include=["pipeline", "pipeline.*", "transforms", "transforms.*", "tfds_builder", "tfds_builder.*"]
+        ),
+        SAMPLES,
+    ],
+    package_dir={SAMPLES: "samples"},
+    package_data={SAMPLES: ["README.md", "*/*/*"]},
+    install_requires=[
+        "apache-beam>=2.77,<3",
+        "array_record>=0.8",
+        "cachetools>=5.5",
+        "h5py>=3.12",
+        "keras>=3.15,<4",
+        "numpy>=2.0,<3",
+        # The headless build has the same cv2 and needs no display libraries, which slim worker images lack.
+        "opencv-python-headless>=4.11,<6",
+        "pillow>=12,<14",
+        "tensorflow>=2.21,<3",
+        "tensorflow-datasets>=4.9.10,<5",
+        "tqdm>=4.67",
+        # TFDS imports these three without declaring them: for any builder, for `tfds build`, for `as_dataframe`.
+        "importlib_resources>=6",
+        "mlcroissant>=1",
+        "pandas>=2.2",
+    ],
+    extras_require={
+        "openvino": ["openvino>=2025.0"],
+        "test": TEST,
+        "benchmark": ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.25"],
+    },
+    entry_points={"console_scripts": ["fgbg=pipeline.cli:main"]},
+)
