@@ -15,6 +15,7 @@ from transforms.depth_models.densedepth import Layer
 from transforms.depth_models.engine import Engine, Precision, images_at_once
 from transforms.depth_models.images import FARTHEST_METRES, NEAREST_METRES, bilinear_weights
 from transforms.depth_models.keras_network import build_network, set_weights
+from transforms.depth_models.mixing import mix_before_upsampling
 from transforms.depth_models.weights import Weights
 
 _POLICIES: dict[Precision, str] = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -30,6 +31,8 @@ def build_engine(
     width, height = input_size
     on_gpu = keras.backend.backend() == "tensorflow" and _prepare_gpus()
     batch = batch_size if on_gpu else images_at_once(input_size, batch_size)
+    if not on_gpu:
+        layers = mix_before_upsampling(layers)
     network = build_network(layers, (height, width), batch_size=batch, dtype=_POLICIES[precision])
     set_weights(network, layers, weights)
     if keras.backend.backend() != "tensorflow":
@@ -44,7 +47,9 @@ def compile_run(network: keras.Model) -> Callable[[npt.NDArray[np.float32]], npt
     def run(inputs: tf.Tensor) -> tf.Tensor:
         return network(inputs, training=False)[..., 0]
 
-    return lambda inputs: run(tf.constant(inputs)).numpy()
+    # Traced here and once, rather than in whichever thread comes first.
+    traced = run.get_concrete_function()
+    return lambda inputs: traced(tf.constant(inputs)).numpy()
 
 
 def compile_predict(network: keras.Model) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from transforms.depth_models.densedepth import BATCH_NORM_EPSILON, LEAKY_SLOPE, Layer
+from transforms.depth_models.mixing import column_matrix, row_matrix, split_kernel
 from transforms.depth_models.weights import Weights
 
 
@@ -19,6 +20,8 @@ class BilinearUpSampling2D(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Doubles one axis after the other."""
+        if keras.backend.backend() == "tensorflow":
+            return _double_in_tensorflow(inputs)
         return _double(_double(inputs, axis=1), axis=2)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -28,31 +31,61 @@ class BilinearUpSampling2D(keras.layers.Layer):
 
 
 def _double(x: Any, axis: int) -> Any:
-    """Doubles one axis of x: [n, h, w, c].
+    """Doubles one axis of x: [n, h, w, c], in operations of every backend."""
+    n = ops.shape(x)[axis]
+    # In whole numbers, so that the weights are exact whatever the size.
+    scaled = ops.arange(2 * n, dtype="int32") * (n - 1)
+    before = scaled // (2 * n - 1)
+    behind = ops.minimum(before + 1, n - 1)
+    weight = ops.cast(scaled % (2 * n - 1), "float32") / ops.cast(2 * n - 1, "float32")
+    weight = ops.cast(ops.reshape(weight, (-1, 1, 1) if axis == 1 else (-1, 1)), x.dtype)
+    near = ops.take(x, before, axis=axis)
+    return near + weight * (ops.take(x, behind, axis=axis) - near)
 
-    Output 2k lies k / (2n - 1) before input k, output 2k + 1 lies (n - 1 - k) / (2n - 1) behind it: two weighted sums
-    of neighbours, interleaved.
+
+def _double_in_tensorflow(x: Any) -> Any:
+    """TensorFlow's own operation for it: five times faster, and the one the published weights were trained with."""
+    import tensorflow as tf
+
+    doubled = tf.raw_ops.ResizeBilinear(
+        images=tf.cast(x, tf.float32), size=2 * tf.shape(x)[1:3], align_corners=True, half_pixel_centers=False
+    )
+    return tf.cast(tf.ensure_shape(doubled, [x.shape[0], None, None, x.shape[3]]), x.dtype)
+
+
+class MixedUpSampling(keras.layers.Layer):
+    """conv3x3(concat(up(x), skip)) with the channels mixed before upsampling; see `mixing`.
+
+    Takes [n, h, w, c] and [n, 2h, 2w, s], all sides known, gives [n, 2h, 2w, filters].
     """
-    shape = ops.shape(x)
-    n = shape[axis]
-    place = [1, 1, 1, 1]
-    place[axis] = -1
-    k = ops.reshape(ops.cast(ops.arange(n), "float32"), place)
-    steps = ops.cast(2 * n - 1, "float32")
-    before = ops.cast(k / steps, x.dtype)
-    behind = ops.cast((ops.cast(n - 1, "float32") - k) / steps, x.dtype)
-    first, last = [slice(None)] * 4, [slice(None)] * 4
-    first[axis], last[axis] = slice(0, 1), slice(-1, None)
-    head, tail = [slice(None)] * 4, [slice(None)] * 4
-    head[axis], tail[axis] = slice(None, -1), slice(1, None)
-    # The ends' neighbours have weight 0: any pixel will do.
-    previous = ops.concatenate([x[tuple(first)], x[tuple(head)]], axis=axis)
-    following = ops.concatenate([x[tuple(tail)], x[tuple(last)]], axis=axis)
-    even = x + before * (previous - x)
-    odd = x + behind * (following - x)
-    doubled = list(shape)
-    doubled[axis] = 2 * n
-    return ops.reshape(ops.stack([even, odd], axis=axis + 1), doubled)
+
+    def __init__(self, filters: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+
+    def build(self, input_shape: list[tuple[int, ...]]) -> None:
+        """Makes the weights that `split_kernel` gives, and the bias."""
+        (_, height, width, channels), (*_, skip_channels) = input_shape
+        self.mixing = self.add_weight(shape=(3, channels, 3 * self.filters), name="mixing")
+        self.skip = self.add_weight(shape=(3, 3, skip_channels, self.filters), name="skip")
+        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+        self._rows, self._columns = row_matrix(height), column_matrix(width)
+
+    def call(self, inputs: tuple[Any, Any]) -> Any:
+        """Mixes, doubles rows, doubles columns, adds the convolution of the skip."""
+        x, skip = inputs
+        n, height, width, channels = x.shape
+        flat = ops.reshape(x, (-1, channels))
+        mixed = [ops.reshape(ops.matmul(flat, self.mixing[tap]), (n, height, -1)) for tap in range(3)]
+        rows = ops.matmul(ops.cast(self._rows, x.dtype), ops.concatenate(mixed, axis=1))
+        rows = ops.reshape(rows, (n * 2 * height, 3 * width, self.filters))
+        columns = ops.matmul(ops.cast(self._columns, x.dtype), rows)
+        doubled = ops.reshape(columns, (n, 2 * height, 2 * width, self.filters))
+        return doubled + ops.conv(skip, self.skip, padding="same") + self.bias
+
+    def compute_output_shape(self, input_shape: list[tuple[int, ...]]) -> tuple[int, ...]:
+        """The skip's shape with `filters` channels."""
+        return (*input_shape[1][:3], self.filters)
 
 
 def build_network(
@@ -76,16 +109,21 @@ def build_network(
             # The output's steps would be coarse in bfloat16: 4 cm at 10 m.
             policy = "float32" if layer is layers[-1] else dtype
             built = _build_layer(layer, policy)
-            tensors[layer.name] = built(inputs if layer.kind == "Concatenate" else inputs[0])
+            tensors[layer.name] = built(inputs if len(inputs) > 1 else inputs[0])
     return keras.Model(tensors[layers[0].name], tensors[layers[-1].name], name="densedepth")
 
 
 def set_weights(network: keras.Model, layers: tuple[Layer, ...], weights: Weights) -> None:
     """Puts the arrays of a weights file into the network."""
     for layer in layers:
-        if layer.weights:
-            arrays = weights[layer.name]
-            network.get_layer(layer.keras_name).set_weights([arrays[name] for name, _ in layer.weights])
+        if not layer.weights:
+            continue
+        built = network.get_layer(layer.keras_name)
+        arrays = weights[layer.name]
+        if isinstance(built, MixedUpSampling):
+            built.set_weights([*split_kernel(arrays["kernel"], built.mixing.shape[1]), arrays["bias"]])
+        else:
+            built.set_weights([arrays[name] for name, _ in layer.weights])
 
 
 def _build_layer(layer: Layer, dtype: str) -> keras.layers.Layer:
@@ -116,4 +154,6 @@ def _build_layer(layer: Layer, dtype: str) -> keras.layers.Layer:
             return BilinearUpSampling2D(**common)
         case "LeakyReLU":
             return keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE, **common)
+        case "MixedUpSampling":
+            return MixedUpSampling(layer.channels, **common)
     raise ValueError(f"no Keras layer for {layer.kind}")

@@ -9,6 +9,7 @@ from openvino import opset13 as ops
 
 from transforms.depth_models.densedepth import BATCH_NORM_EPSILON, LEAKY_SLOPE, Layer
 from transforms.depth_models.engine import Engine, Precision, images_at_once
+from transforms.depth_models.mixing import column_matrix, mix_before_upsampling, row_matrix, split_kernel
 from transforms.depth_models.weights import Weights
 from transforms.errors import InputError
 
@@ -27,8 +28,14 @@ def build_engine(
         raise InputError("this processor does not compute in bfloat16; use the depth precision float32")
     width, height = input_size
     batch = images_at_once(input_size, batch_size)
-    settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
-    compiled = core.compile_model(build_network(layers, weights, (batch, height, width, 3)), "CPU", settings)
+    settings = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        # Several worker processes would all be pinned to the same processors.
+        "ENABLE_CPU_PINNING": False,
+    }
+    network = build_network(mix_before_upsampling(layers), weights, (batch, height, width, 3))
+    compiled = core.compile_model(network, "CPU", settings)
     request = compiled.create_infer_request()
 
     def run(inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -62,8 +69,7 @@ def _operation(layer: Layer, weights: dict[str, npt.NDArray[np.float32]], source
             return ops.pad(x, margins, margins, "constant", np.float32(0))
         case "Conv2D":
             pads = [layer.size // 2 if layer.same else 0] * 2
-            kernel = np.ascontiguousarray(weights["kernel"].transpose(3, 2, 0, 1))
-            y = ops.convolution(x, kernel, strides, pads, pads, [1, 1])
+            y = ops.convolution(x, _convolution_kernel(weights["kernel"]), strides, pads, pads, [1, 1])
             return ops.add(y, _per_channel(weights["bias"])) if "bias" in weights else y
         case "BatchNormalization":
             scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + np.float32(BATCH_NORM_EPSILON))
@@ -87,9 +93,32 @@ def _operation(layer: Layer, weights: dict[str, npt.NDArray[np.float32]], source
                 coordinate_transformation_mode="align_corners",
                 axes=np.array([2, 3]),
             )
+        case "MixedUpSampling":
+            return _mixed_upsampling(sources[0], sources[1], weights)
         case "LeakyReLU":
             return ops.prelu(x, np.array([LEAKY_SLOPE], np.float32))
     raise ValueError(f"no OpenVINO operation for {layer.kind}")
+
+
+def _mixed_upsampling(x: Any, skip: Any, weights: dict[str, npt.NDArray[np.float32]]) -> Any:
+    """conv3x3(concat(up(x), skip)) with the channels mixed before upsampling; see `mixing`."""
+    n, channels, height, width = (int(side) for side in x.shape)
+    mixing, kernel = split_kernel(weights["kernel"], channels)
+    filters = kernel.shape[3]
+    flat = ops.reshape(ops.transpose(x, np.array([0, 2, 3, 1])), np.array([n * height * width, channels]), False)
+    by_row = np.array([n, height, width * 3 * filters])
+    mixed = [ops.reshape(ops.matmul(flat, tap, False, False), by_row, False) for tap in mixing]
+    rows = ops.matmul(row_matrix(height)[None], ops.concat(mixed, axis=1), False, False)
+    rows = ops.reshape(rows, np.array([n * 2 * height, 3 * width, filters]), False)
+    columns = ops.matmul(column_matrix(width)[None], rows, False, False)
+    doubled = ops.reshape(columns, np.array([n, 2 * height, 2 * width, filters]), False)
+    convolved = ops.convolution(skip, _convolution_kernel(kernel), [1, 1], [1, 1], [1, 1], [1, 1])
+    return ops.add(ops.add(ops.transpose(doubled, np.array([0, 3, 1, 2])), convolved), _per_channel(weights["bias"]))
+
+
+def _convolution_kernel(kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Keras's [height, width, in, out] as [out, in, height, width]."""
+    return np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
 
 
 def _per_channel(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
