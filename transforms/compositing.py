@@ -10,6 +10,7 @@ import numpy.typing as npt
 from apache_beam.utils.shared import Shared
 
 from transforms.assets import AssetPaths, Assets
+from transforms.buffers import BufferPool
 from transforms.pictures import MASK_THRESHOLD, Pixels
 from transforms.placements import Placement
 
@@ -65,10 +66,13 @@ def composite(placement: Placement, assets: Assets, fg_bg: Pixels, mask: Pixels)
     cv2.threshold(alpha, MASK_THRESHOLD - 1, 255, cv2.THRESH_BINARY, dst=mask[rows, columns])
 
 
-def composite_batch(placements: list[Placement], assets: Assets, image_size: int) -> ExampleBatch:
-    """Draw all examples of a shard."""
-    fg_bg = np.empty((len(placements), image_size, image_size, 3), np.uint8)
-    mask = np.empty((len(placements), image_size, image_size), np.uint8)
+def composite_batch(
+    placements: list[Placement], assets: Assets, image_size: int, buffers: BufferPool | None = None
+) -> ExampleBatch:
+    """Draw all examples of a shard, into memory of `buffers` if given."""
+    buffers = buffers or BufferPool()
+    fg_bg = buffers.take((len(placements), image_size, image_size, 3))
+    mask = buffers.take((len(placements), image_size, image_size))
     for i, placement in enumerate(placements):
         composite(placement, assets, fg_bg[i], mask[i])
     return ExampleBatch(placements, fg_bg, mask)
@@ -98,11 +102,13 @@ class _CompositeExamples(beam.DoFn):
         self._paths = paths
         self._shared = Shared()
         self._assets: Assets | None = None
+        self._buffers: BufferPool | None = None
 
     def setup(self) -> None:
         self._assets = self._shared.acquire(lambda: Assets(self._paths))
+        self._buffers = BufferPool()
 
     def process(self, element: tuple[int, list[Placement]]) -> Iterable[tuple[int, ExampleBatch]]:
         shard, placements = element
         assert self._assets is not None
-        yield shard, composite_batch(placements, self._assets, self._paths.image_size)
+        yield shard, composite_batch(placements, self._assets, self._paths.image_size, self._buffers)

@@ -1,0 +1,48 @@
+"""Memory for the images of a shard, used again for the next one.
+
+The kernel clears fresh memory page by page; for the arrays of a shard that takes about as long as blending its images.
+"""
+
+import threading
+import weakref
+
+import numpy as np
+
+from transforms.pictures import Pixels
+
+
+class BufferPool:
+    """Uninitialised uint8 arrays whose memory is taken back when nobody holds them or a view of them any more.
+
+    Safe to use from several threads. Elements of a pipeline may therefore be kept as long as anyone likes.
+    """
+
+    def __init__(self, most_kept: int = 4) -> None:
+        self._most_kept = most_kept
+        self._free: list[Pixels] = []
+        self._lock = threading.Lock()
+
+    def take(self, shape: tuple[int, ...]) -> Pixels:
+        """A uint8 array of this shape; its values are arbitrary."""
+        size = int(np.prod(shape))
+        memory = self._reuse(size)
+        if memory is None:
+            memory = np.empty(size, np.uint8)
+        # Through a memoryview, the array is what its views keep alive; a plain slice would be skipped by them in favour
+        # of the memory below it, which would then come back while views are still in use.
+        array = np.frombuffer(memory.data, np.uint8, count=size)
+        weakref.finalize(array, self._give_back, memory).atexit = False
+        return array.reshape(shape)
+
+    def _reuse(self, size: int) -> Pixels | None:
+        with self._lock:
+            for i, memory in enumerate(self._free):
+                # Shards of a split differ by one example at most; much larger memory is kept for who needs it.
+                if size <= memory.size <= 2 * size:
+                    return self._free.pop(i)
+        return None
+
+    def _give_back(self, memory: Pixels) -> None:
+        with self._lock:
+            self._free.append(memory)
+            del self._free[: -self._most_kept]
