@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from transforms.pictures import PictureError
 from transforms.placements import placed_size
 
 UNCLASSIFIED = "unclassified"
+
+# Unicode categories of control characters, line ends and broken encodings: TFDS keeps one name a line.
+_UNWRITABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 _NOT_PICTURES = ("thumbs.db", "desktop.ini")
 _NOT_FOLDERS = ("__macosx",)
@@ -81,12 +85,13 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
         below = PurePosixPath(path.replace(os.sep, "/")[len(root) :].lstrip("/"))
         if _is_litter(below):
             continue
-        label = below.with_suffix("").as_posix()
-        class_name = below.parent.as_posix()
+        # Without spaces at the ends, which TFDS cuts off when it reads names back.
+        label = below.with_suffix("").as_posix().strip()
+        class_name = below.parent.as_posix().strip()
         if below.suffix.lower() not in pictures.SUFFIXES:
             bad.append(BadInput(path, f"is no picture by its name (known suffixes: {' '.join(pictures.SUFFIXES)})"))
-        elif not label.isprintable():
-            bad.append(BadInput(path, "has a control character in its name; rename it"))
+        elif not label or not _UNWRITABLE.isdisjoint(map(unicodedata.category, label)):
+            bad.append(BadInput(path, "has a control character in its name, or no name but spaces; rename it"))
         elif label in found:
             bad.append(BadInput(path, f"has the same name as {found[label].path} but for the suffix; rename one"))
         else:

@@ -9,6 +9,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -34,6 +35,9 @@ OVERSAMPLING = 4
 
 # Values of an image that may be held as float64 all at once: 32 MiB.
 _SMALL_IMAGE = 1 << 22
+
+# TIFF tag: 0 where the value 0 is white.
+_PHOTOMETRIC = 262
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
@@ -99,13 +103,14 @@ def decode_picture(data: bytes) -> Image.Image:
     """
     if not data:
         raise PictureError("is an empty file")
-    with _reasons(), Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+    with _reasons(data), Image.open(io.BytesIO(data), formats=FORMATS) as opened:
         if opened.width * opened.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         opened.load()
-        image = ImageOps.exif_transpose(opened)
+        image = _upright(opened)
         if image.mode in _SIXTEEN_BIT_MODES:
-            image = _from_sixteen_bit(image)
+            # Pillow inverts 8-bit TIFFs in which 0 is white, but not those of 16 bits.
+            image = _from_sixteen_bit(image, white_is_zero=getattr(opened, "tag_v2", {}).get(_PHOTOMETRIC) == 0)
         if image.mode == "F":
             raise PictureError(
                 "has floating point pixels, whose range is unknown; save it with 8 or 16 bits per channel"
@@ -159,12 +164,19 @@ def _rounded(values: npt.NDArray[np.float64]) -> Pixels:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _from_sixteen_bit(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except (SyntaxError, struct.error):  # damaged EXIF says nothing of the orientation; the pixels are fine
+        return image
+
+
+def _from_sixteen_bit(image: Image.Image, *, white_is_zero: bool) -> Image.Image:
     # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise PictureError("has 32-bit pixels, whose range is unknown; save it with 8 or 16 bits per channel")
-    grey = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    grey = Image.fromarray((((65535 - values if white_is_zero else values) * 255 + 32767) // 65535).astype(np.uint8))
     transparent_value = image.info.get("transparency")
     if isinstance(transparent_value, int):
         grey.putalpha(Image.fromarray(np.where(values == transparent_value, 0, 255).astype(np.uint8)))
@@ -172,7 +184,7 @@ def _from_sixteen_bit(image: Image.Image) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _reasons() -> Iterator[None]:
+def _reasons(data: bytes) -> Iterator[None]:
     """Say in one sentence why Pillow could not decode a picture."""
     try:
         yield
@@ -181,11 +193,25 @@ def _reasons() -> Iterator[None]:
             f"has more than {MAX_PIXELS:,} pixels and is refused as a decompression bomb; scale it down"
         ) from error
     except Image.UnidentifiedImageError as error:
+        if _ends_early(data):
+            raise PictureError("is truncated") from error
         raise PictureError("is no JPEG, PNG, WebP, BMP or TIFF picture, or is damaged") from error
     except PictureError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error) as error:
         reason = str(error) or type(error).__name__
-        if "truncated" in reason:
+        if "truncated" in reason.lower() or _ends_early(data):
             raise PictureError("is truncated") from error
         raise PictureError(f"cannot be decoded ({reason})") from error
+
+
+def _ends_early(data: bytes) -> bool:
+    """Whether a WebP or TIFF file is shorter than its own header says, for which Pillow has no words."""
+    if data[:4] == b"RIFF":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        order: Literal["little", "big"] = "little" if data[:1] == b"I" else "big"
+        directory = int.from_bytes(data[4:8], order)
+        entries = int.from_bytes(data[directory : directory + 2], order)
+        return len(data) < directory + 2 + 12 * entries + 4
+    return False
