@@ -18,13 +18,13 @@ from transforms.pictures import Pixels
 from transforms.records import parse_record, read_records
 from transforms.shards import DatasetFiles
 
-_ROWS = 6
+_SHOWN = 6
 # So many records of the first shard are looked through for a varied choice.
 _SEARCHED = 60
 _TILE = 192
 _GAP = 6
-_HEADER = 24
-_BAR = 64
+_HEADER = 26
+_BAR = 74
 
 
 def contact_sheet(files: DatasetFiles, shard_name: str) -> bytes:
@@ -33,7 +33,7 @@ def contact_sheet(files: DatasetFiles, shard_name: str) -> bytes:
         local = Path(scratch) / "shard"
         local.write_bytes(filesystems.read_bytes(files.path(shard_name)))
         rows = _varied(map(parse_record, read_records(local, files.file_format, limit=_SEARCHED)))
-    columns: dict[str, list[Pixels]] = {
+    kinds: dict[str, list[Pixels]] = {
         "fg_bg": [_decode(row["fg_bg"], cv2.IMREAD_COLOR_RGB) for row in rows],
         "mask": [_decode(row["mask"], cv2.IMREAD_COLOR_RGB) for row in rows],
     }
@@ -41,9 +41,9 @@ def contact_sheet(files: DatasetFiles, shard_name: str) -> bytes:
     if "depth" in rows[0]:
         metres = [depth_in_metres(_decode(row["depth"], cv2.IMREAD_UNCHANGED)) for row in rows]
         nearest, farthest = min(float(m.min()) for m in metres), max(float(m.max()) for m in metres)
-        columns["depth"] = [colour_depth(m, nearest, farthest) for m in metres]
+        kinds["depth"] = [colour_depth(m, nearest, farthest) for m in metres]
         scale = (nearest, farthest)
-    sheet = _grid(columns, scale)
+    sheet = _grid(kinds, scale)
     return encode_png(cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
 
 
@@ -51,7 +51,7 @@ def _varied(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first examples that show foregrounds and backgrounds not shown yet, as far as there are."""
     candidates = list(rows)
     chosen: list[dict[str, Any]] = []
-    while candidates and len(chosen) < _ROWS:
+    while candidates and len(chosen) < _SHOWN:
         foregrounds, backgrounds = ({row[name] for row in chosen} for name in ("fg", "bg"))
         ranks = [(row["fg"] in foregrounds) + (row["bg"] in backgrounds) for row in candidates]
         chosen.append(candidates.pop(ranks.index(min(ranks))))
@@ -202,28 +202,26 @@ def _decode(data: bytes, flags: int) -> npt.NDArray[Any]:
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
 
 
-def _grid(columns: dict[str, list[Pixels]], scale: tuple[float, float] | None) -> Pixels:
-    """Lay out the columns with their names above, and a colour bar in metres at the right."""
-    rows = len(next(iter(columns.values())))
-    width = len(columns) * (_TILE + _GAP) + _GAP + (_BAR if scale else 0)
-    height = _HEADER + rows * (_TILE + _GAP)
-    sheet = Image.new("RGB", (width, height), "white")
+def _grid(kinds: dict[str, list[Pixels]], scale: tuple[float, float] | None) -> Pixels:
+    """Lay out one row per kind with its name above it; the last row gets a colour bar in metres if there is a scale."""
+    columns = len(next(iter(kinds.values())))
+    width = columns * (_TILE + _GAP) + _GAP + (_BAR if scale else 0)
+    row_height = _HEADER + _TILE
+    sheet = Image.new("RGB", (width, len(kinds) * row_height + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(14)
-    for c, (name, images) in enumerate(columns.items()):
-        x = _GAP + c * (_TILE + _GAP)
-        draw.text((x, 4), name, fill="black", font=font)
-        for r, image in enumerate(images):
+    font = ImageFont.load_default(15)
+    for r, (name, images) in enumerate(kinds.items()):
+        top = r * row_height
+        draw.text((_GAP, top + 4), name, fill="black", font=font)
+        for c, image in enumerate(images):
             tile = cv2.resize(image, (_TILE, _TILE), interpolation=cv2.INTER_AREA)
-            sheet.paste(Image.fromarray(tile), (x, _HEADER + r * (_TILE + _GAP)))
+            sheet.paste(Image.fromarray(tile), (_GAP + c * (_TILE + _GAP), top + _HEADER))
     if scale:
         nearest, farthest = scale
-        length = min(2 * _TILE, height - _HEADER - 2 * _GAP)
-        ramp = np.linspace(nearest, farthest, length, dtype=np.float32)[:, np.newaxis].repeat(16, axis=1)
-        x = width - _BAR + 4
-        sheet.paste(Image.fromarray(colour_depth(ramp, nearest, farthest)), (x, _HEADER))
+        ramp = np.linspace(nearest, farthest, _TILE, dtype=np.float32)[:, np.newaxis].repeat(16, axis=1)
+        left, top = width - _BAR, (len(kinds) - 1) * row_height + _HEADER
+        sheet.paste(Image.fromarray(colour_depth(ramp, nearest, farthest)), (left, top))
         for fraction in (0, 0.5, 1):
             metres = nearest + fraction * (farthest - nearest)
-            y = _HEADER + fraction * (length - 14)
-            draw.text((x + 20, y), f"{metres:.1f} m", fill="black", font=font)
+            draw.text((left + 20, top + fraction * (_TILE - 18)), f"{metres:.1f} m", fill="black", font=font)
     return np.asarray(sheet)
