@@ -1,4 +1,4 @@
-"""The command line: which command runs, and what exit status its end has."""
+"""The command line: quiet start, signals, the exit status of an interrupt. `pipeline.commands` does the rest."""
 
 import logging
 import os
@@ -7,9 +7,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from transforms.errors import InputError, RunError
-
-SUCCESS, RUN_FAILURE, WRONG_USE = 0, 1, 2
+_INTERRUPTED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,25 +15,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _quieten()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        # Imported here, so that an interrupt during the seconds this takes is handled as well.
-        from pipeline import options
-        from pipeline.run_build import run_build
-        from pipeline.run_plan import run_plan
+        # Not before: what this imports takes seconds, can be interrupted as well, and logs while it is imported.
+        from pipeline import commands
 
-        command, build_options, beam_flags = options.parse(sys.argv[1:] if arguments is None else arguments)
-        {"build": run_build, "plan": run_plan}[command](build_options, beam_flags)
-    except InputError as error:
-        print(f"fgbg: {error}", file=sys.stderr)
-        return WRONG_USE
-    except RunError as error:
-        print(f"fgbg: {error}", file=sys.stderr)
-        return RUN_FAILURE
+        return commands.run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         print("\nfgbg: Interrupted. Finished shards are kept; the same command goes on from there.", file=sys.stderr)
         # The runner's threads are in the middle of a shard and would hold up a normal exit until they are through with
         # all of theirs. Nothing they write has a final name yet.
-        _exit_at_once(RUN_FAILURE)
-    return SUCCESS
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_INTERRUPTED)
 
 
 def _quieten() -> None:
@@ -47,9 +37,3 @@ def _quieten() -> None:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _exit_at_once(status: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

@@ -1,5 +1,6 @@
 """How far a build is, told by the shard files that are finished: right on every runner, and after a resume too."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,7 +62,8 @@ class _Reporter:
                 unit=" examples",
                 file=file,
                 smoothing=0.05,
-                dynamic_ncols=True,
+                # Some terminals tell no width, which tqdm would take for none at all.
+                ncols=shutil.get_terminal_size().columns,
                 leave=True,
             )
 
