@@ -4,6 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+PACKAGES = ("pipeline", "transforms", "tfds_builder")
 SAMPLES = "pipeline.samples"
 
 TEST = [
@@ -28,9 +29,7 @@ setup(
     python_requires=">=3.11,<3.14",
     # The names are listed: a stray top-level `tests` would collide with the one that apache-beam[gcp] brings along.
     packages=[
-        *find_packages(
-            include=["pipeline", "pipeline.*", "transforms", "transforms.*", "tfds_builder", "tfds_builder.*"]
-        ),
+        *find_packages(include=[name + rest for name in PACKAGES for rest in ("", ".*")]),
         SAMPLES,
     ],
     package_dir={SAMPLES: "samples"},

@@ -26,10 +26,9 @@ def main() -> None:
         command += ["--backgrounds", arguments.backgrounds, "--foregrounds", arguments.foregrounds]
         command += ["--data_dir", data_dir, "--placements", str(placements), *beam_flags]
         usage = measure(command)
-        examples = next(line for line in usage.output.splitlines() if " examples (" in line).split(" examples")[0]
-        print(
-            f"{examples.strip():>12} examples: peak {usage.peak_rss / 1e6:,.0f} MB, {usage.seconds:.0f} s", flush=True
-        )
+        (summary,) = [line for line in usage.output.splitlines() if " examples (train " in line]
+        examples = summary.split(" examples")[0].strip()
+        print(f"{examples:>9} examples: peak {usage.peak_rss / 1e6:,.0f} MB, {usage.seconds:.0f} s", flush=True)
         shutil.rmtree(data_dir)
 
 
