@@ -2,12 +2,12 @@
 
     python benchmarks/build_speed.py --backgrounds DIR --foregrounds DIR [--examples 40000] [--rounds 3] [--presized]
 
-The usual script is what people write by hand: for each image open both files with PIL, paste, save a JPEG with `optimize`
-and quality 30, paste the mask and save it too. It runs in one process, as those scripts do; `build` runs with one worker
-and with two. As given, the pictures are larger than the composites, so the script resizes what it opens; with
-`--presized` it gets copies of the right size, made beforehand and not timed, which is the best that such a script can
-do. Each timing is of the whole command; "steady" is what remains of it per example after a shorter run is taken off:
-starting up, importing, checking the inputs. Medians over the rounds.
+The usual script is what people write by hand: for each image open both files with PIL, paste, save a JPEG with
+`optimize` and quality 30, paste the mask and save it too. It runs in one process, as those scripts do; `build` runs with
+one worker and with two. As given, the pictures are larger than the composites, so the script resizes what it opens;
+with `--presized` it gets copies of the right size, made beforehand and not timed, which is the best that such a script
+can do. Each timing is of the whole command; "steady" is what remains of it per example after a shorter run is taken
+off: starting up, importing, checking the inputs. Medians over the rounds.
 """
 
 import argparse
