@@ -206,7 +206,11 @@ def _reasons(data: bytes) -> Iterator[None]:
 
 
 def _ends_early(data: bytes) -> bool:
-    """Whether a WebP or TIFF file is shorter than its own header says, for which Pillow has no words."""
+    """Whether a file lacks its end, which Pillow does not tell apart from other damage in all formats."""
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data
     if data[:4] == b"RIFF":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     if data[:4] in (b"II*\0", b"MM\0*"):
