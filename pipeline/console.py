@@ -2,7 +2,7 @@
 
 import os
 import sys
-import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -10,6 +10,7 @@ from typing import TextIO
 from transforms.errors import InputError, RunError
 
 _MOST_NOISE = 100_000
+_LAST_NOISE_SECONDS = 1.0
 
 
 @contextmanager
@@ -22,18 +23,56 @@ def quiet_libraries() -> Iterator[TextIO]:
     """
     sys.stderr.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as noise, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as spoken:
-        os.dup2(noise.fileno(), 2)
+    with _Noise() as noise, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as spoken:
+        os.dup2(noise.sink, 2)
+        unexpected = False
         try:
             yield spoken
         except (InputError, RunError, KeyboardInterrupt):
             raise
         except BaseException:
-            sys.stderr.flush()
-            noise.seek(max(0, noise.seek(0, os.SEEK_END) - _MOST_NOISE))
-            spoken.write(noise.read().decode(errors="replace"))
+            unexpected = True
             raise
         finally:
             sys.stderr.flush()
-            spoken.flush()
             os.dup2(terminal, 2)
+            if unexpected:
+                spoken.write(noise.last().decode(errors="replace"))
+            spoken.flush()
+
+
+class _Noise:
+    """A pipe whose last part is kept in memory.
+
+    Not a file: on a full disk, writing the traceback would fail inside of Beam, which then waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self._last = bytearray()
+        self._source, self.sink = os.pipe()
+        self._reader = threading.Thread(target=self._read, name="noise", daemon=True)
+
+    def __enter__(self) -> "_Noise":
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def last(self) -> bytes:
+        """What was written last; to be called when nobody here writes any more."""
+        self._close()
+        # Child processes may hold the pipe open for longer.
+        self._reader.join(_LAST_NOISE_SECONDS)
+        return bytes(self._last)
+
+    def _close(self) -> None:
+        if self.sink >= 0:
+            os.close(self.sink)
+            self.sink = -1
+
+    def _read(self) -> None:
+        while chunk := os.read(self._source, _MOST_NOISE):
+            self._last += chunk
+            del self._last[:-_MOST_NOISE]
+        os.close(self._source)

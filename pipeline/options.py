@@ -12,6 +12,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
+    PortableOptions,
     StandardOptions,
     _BeamArgumentParser,
 )
@@ -275,7 +276,8 @@ def beam_options(flags: Sequence[str]) -> PipelineOptions:
 
 def is_local(options: PipelineOptions) -> bool:
     """Whether the pipeline runs in this process or its children."""
-    return options.view_as(StandardOptions).runner == _LOCAL_RUNNER
+    embedded = options.view_as(PortableOptions).job_endpoint == "embed"
+    return embedded or options.view_as(StandardOptions).runner == _LOCAL_RUNNER
 
 
 def samples_folder() -> Path:

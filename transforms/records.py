@@ -83,8 +83,8 @@ def open_writer(path: Path, file_format: str) -> Iterator[Any]:
             writer.close()
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+        reason = reason.removeprefix(f"{path}; ")  # TensorFlow says it as well
         raise RunError(
-            f"Cannot write the temporary file {path}: {reason}. Free space there or point TMPDIR to another folder,"
-            f" then run"
-            " the same command again: it goes on from the finished shards."
+            f"Cannot write the temporary file {path}: {reason}. Free space on its disk, then run the same command"
+            " again: it goes on from the finished shards."
         ) from error
