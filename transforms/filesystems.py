@@ -5,8 +5,11 @@ get their final name by a rename, so that no reader ever sees half a file.
 """
 
 import contextlib
+import itertools
+import os
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
@@ -40,14 +43,48 @@ def exists(path: str) -> bool:
 def list_files(folder_or_glob: str) -> dict[str, int]:
     """Path -> size in bytes of every file below a folder, or of every file a glob matches, sorted by path.
 
-    A folder whose name holds `[`, `*` or `?` is listed as that folder.
+    A folder whose name holds `[`, `*` or `?` is listed as that folder. Local folders that cannot be read
+    stand for what is in them, with a `/` at the end.
     """
     pattern = folder_or_glob
-    if not is_glob(pattern) or exists(pattern):
+    is_folder = not is_glob(pattern) or exists(pattern)
+    if FileSystems.get_scheme(pattern) is None:
+        return _list_local(pattern, is_folder=is_folder)
+    if is_folder:
         literal = "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in pattern)
         pattern = join(literal, "**")
     (match,) = FileSystems.match([pattern])
     return dict(sorted((found.path, found.size_in_bytes) for found in match.metadata_list))
+
+
+def _list_local(folder_or_glob: str, *, is_folder: bool) -> dict[str, int]:
+    """Like Beam's listing, which silently passes over links to folders, dangling links and unreadable folders."""
+    if is_folder:
+        return dict(sorted(_walk(folder_or_glob)))
+    root = "/".join(itertools.takewhile(lambda part: not is_glob(part), folder_or_glob.split("/")))
+    pattern = re.compile(FileSystems.get_filesystem(folder_or_glob).translate_pattern(folder_or_glob))
+    files: Iterable[tuple[str, int]]
+    if not root and not folder_or_glob.startswith("/"):
+        files = ((path.removeprefix("./"), size) for path, size in _walk("."))
+    else:
+        files = _walk(root or "/")
+    return dict(sorted((path, size) for path, size in files if pattern.match(path) and not path.endswith("/")))
+
+
+def _walk(root: str) -> Iterator[tuple[str, int]]:
+    unreadable: list[OSError] = []
+    for folder, names, files in os.walk(root, followlinks=True, onerror=unreadable.append):
+        here = Path(folder).resolve()
+        # A link to a folder above would be followed for ever.
+        names[:] = [name for name in names if not here.is_relative_to((here / name).resolve())]
+        for path in (join(folder, name) for name in files):
+            try:
+                yield path, Path(path).stat().st_size
+            except FileNotFoundError:  # whoever reads it will tell
+                yield path, 0
+    for error in unreadable:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            yield f"{error.filename}/", 0
 
 
 def read_bytes(path: str) -> bytes:

@@ -19,7 +19,7 @@ UNCLASSIFIED = "unclassified"
 _UNWRITABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 _NOT_PICTURES = ("thumbs.db", "desktop.ini")
-_NOT_FOLDERS = ("__macosx",)
+_NOT_FOLDERS = ("__macosx", "lost+found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,9 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
         # Without spaces at the ends, which TFDS cuts off when it reads names back.
         label = below.with_suffix("").as_posix().strip()
         class_name = below.parent.as_posix().strip()
-        if below.suffix.lower() not in pictures.SUFFIXES:
+        if path.endswith("/"):
+            bad.append(BadInput(path, "is a folder that cannot be read; mend its permissions or remove it"))
+        elif below.suffix.lower() not in pictures.SUFFIXES:
             bad.append(BadInput(path, f"is no picture by its name (known suffixes: {' '.join(pictures.SUFFIXES)})"))
         elif not label or not _UNWRITABLE.isdisjoint(map(unicodedata.category, label)):
             bad.append(BadInput(path, "has a control character in its name, or no name but spaces; rename it"))

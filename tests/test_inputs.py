@@ -1,0 +1,315 @@
+"""Finding and checking the inputs: what counts, what is passed over, and every reason for a refusal."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.build_plan import BuildPlan, make_plan
+from pipeline.options import parse
+from tests.pictures_helpers import bomb, cutout, encoded, photo, write
+from transforms.errors import InputError
+from transforms.inputs import check_backgrounds, check_foregrounds, find_pictures
+
+
+def find(folder_or_glob: Path | str) -> list[tuple[str, str]]:
+    """(label, class) of what is found where nothing is refused."""
+    found, bad = find_pictures(str(folder_or_glob), "--backgrounds")
+    assert bad == []
+    return [(one.label, one.class_name) for one in found]
+
+
+def refused(folder: Path) -> dict[str, str]:
+    """File name -> reason of what is refused by its name."""
+    _, bad = find_pictures(str(folder), "--backgrounds")
+    return {Path(one.path).name: one.reason for one in bad}
+
+
+def fill(folder: Path, *names: str) -> Path:
+    for name in names:
+        write(folder / name, b"")
+    return folder
+
+
+def test_sub_folders_are_classes(tmp_path: Path) -> None:
+    fill(tmp_path, "b.png", "river/bank/c.jpg", "river/a.webp")
+    assert find(tmp_path) == [("b", "unclassified"), ("river/a", "river"), ("river/bank/c", "river/bank")]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.PNG", "a.webp", "a.bmp", "a.tif", "a.TIFF"])
+def test_suffixes(tmp_path: Path, name: str) -> None:
+    assert find(fill(tmp_path, name)) == [("a", "unclassified")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".DS_Store", "Thumbs.db", "THUMBS.DB", "desktop.ini", ".hidden.png", "._a.png", ".git/b.png",
+        "dog/.cache/b.png", "lost+found/b.png", "__MACOSX/b.png", "__MACOSX/dog/._b.png",
+    ],
+)  # fmt: skip
+def test_litter_is_passed_over(tmp_path: Path, name: str) -> None:
+    assert find(fill(tmp_path, "a.png", name)) == [("a", "unclassified")]
+
+
+def test_a_hidden_folder_may_hold_the_inputs(tmp_path: Path) -> None:
+    assert find(fill(tmp_path / ".cache", "a.png")) == [("a", "unclassified")]
+
+
+@pytest.mark.parametrize("name", ["[new]", "a*b", "really?", "[", "a]b", "with space", "ünï"])
+def test_folders_of_any_name(tmp_path: Path, name: str) -> None:
+    fill(tmp_path, f"{name}/{name}/a.png", "n/b.png")
+    assert find(tmp_path / name) == [(f"{name}/a", name)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "labels"),
+    [
+        ("*.png", ["a", "b"]),
+        ("[a]*", ["a"]),
+        ("*/*.jpg", ["cat/d", "dog/c"]),
+        ("dog/*", ["c"]),
+        ("d?g/*.jpg", ["dog/c"]),
+        ("**", ["a", "b", "cat/d", "dog/c"]),
+    ],
+)
+def test_globs(tmp_path: Path, pattern: str, labels: list[str]) -> None:
+    # Labels are relative to the part before the first wildcard.
+    fill(tmp_path, "a.png", "b.png", "dog/c.jpg", "cat/d.jpg")
+    assert [label for label, _ in find(tmp_path / pattern)] == labels
+
+
+@pytest.mark.parametrize(("pattern", "labels"), [("photos", ["river/a"]), ("*/*/*.png", ["photos/river/a"])])
+def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, labels: list[str]) -> None:
+    fill(tmp_path, "photos/river/a.png")
+    monkeypatch.chdir(tmp_path)
+    assert [label for label, _ in find(pattern)] == labels
+
+
+@pytest.mark.parametrize("spelling", ["{}/", "{}/../photos", "{}/./"])
+def test_spellings_of_a_folder_do_not_change_labels(tmp_path: Path, spelling: str) -> None:
+    folder = fill(tmp_path / "photos", "river/a.png")
+    assert find(spelling.format(folder)) == [("river/a", "river")]
+
+
+def test_order_is_that_of_the_labels(tmp_path: Path) -> None:
+    # By path, "a-b.png" would come before "a.png".
+    assert [label for label, _ in find(fill(tmp_path, "b.png", "a.png", "a-b.png", "B.png"))] == ["B", "a", "a-b", "b"]
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    fill(tmp_path / "elsewhere", "a.png", "more/b.png")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/c.png").symlink_to(tmp_path / "elsewhere/a.png")
+    (tmp_path / "photos/dog").symlink_to(tmp_path / "elsewhere")
+    assert [label for label, _ in find(tmp_path / "photos")] == ["c", "dog/a", "dog/more/b"]
+    assert [label for label, _ in find(tmp_path / "photos/*/*.png")] == ["dog/a"]
+
+
+def test_a_link_upwards_is_no_endless_loop(tmp_path: Path) -> None:
+    fill(tmp_path, "dog/a.png")
+    (tmp_path / "dog/all").symlink_to(tmp_path)
+    assert [label for label, _ in find(tmp_path)] == ["dog/a"]
+
+
+def test_dangling_links_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "nowhere")
+    (bad,) = check_backgrounds(str(tmp_path), image_size=16).bad
+    assert bad.path == f"{tmp_path}/a.png"
+    assert bad.reason.startswith("cannot be read (")
+    assert "No such file" in bad.reason
+
+
+def test_unreadable_folders_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Taking away permissions would not hinder root.
+    fill(tmp_path, "a.png", "dog/b.png")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
+        if path.endswith("dog"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found, bad = find_pictures(str(tmp_path), "--backgrounds")
+    assert [one.label for one in found] == ["a"]
+    assert list(map(str, bad)) == [
+        f"{tmp_path}/dog/ is a folder that cannot be read; mend its permissions or remove it"
+    ]
+
+
+def test_names_lose_the_spaces_that_tfds_cuts_off(tmp_path: Path) -> None:
+    assert find(fill(tmp_path, " a .png", "dog /b.png")) == [("a", "unclassified"), ("dog /b", "dog")]
+
+
+@pytest.mark.parametrize("name", ["at 3.45\u202fPM.png", "👨\u200d👩.png"])
+def test_names_as_systems_make_them(tmp_path: Path, name: str) -> None:
+    assert find(fill(tmp_path, name)) == [(name[:-4], "unclassified")]
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb.png", "a\tb.png", "a\x7f.png", "a\u2028b.png", " .png", os.fsdecode(b"\xff.png")]
+)
+def test_names_that_no_label_file_can_hold(tmp_path: Path, name: str) -> None:
+    assert refused(fill(tmp_path, name)) == {
+        name: "has a control character in its name, or no name but spaces; rename it"
+    }
+
+
+def test_names_that_differ_in_the_suffix_alone(tmp_path: Path) -> None:
+    fill(tmp_path, "dog/a.jpg", "dog/a.png", "cat/a.png", "dog/A.jpg")
+    assert refused(tmp_path) == {"a.png": f"has the same name as {tmp_path}/dog/a.jpg but for the suffix; rename one"}
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "a.gif", "a.heic", "noname", "a.png.part"])
+def test_other_files(tmp_path: Path, name: str) -> None:
+    assert refused(fill(tmp_path, name, "a.png")) == {
+        name: "is no picture by its name (known suffixes: .jpg .jpeg .png .webp .bmp .tif .tiff)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("empty", "--backgrounds: the folder {} holds no pictures; put some in or name another."),
+        ("litter", "--backgrounds: the folder {} holds no pictures; put some in or name another."),
+        ("nowhere", "--backgrounds: there is no folder {}; check the path."),
+        ("*.jpg", "--backgrounds: no file matches {}; check the pattern."),
+    ],
+)
+def test_nothing_there(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    fill(tmp_path / "litter", ".DS_Store")
+    with pytest.raises(InputError) as caught:
+        find(tmp_path / name)
+    assert str(caught.value) == message.format(tmp_path / name)
+
+
+def test_what_is_known_of_a_usable_picture(tmp_path: Path) -> None:
+    path = write(tmp_path / "dog/rex.png", cutout(12, 8))
+    (one,) = check_foregrounds(str(tmp_path), sides=range(3, 6)).usable
+    assert (one.path, one.label, one.class_name) == (str(path), "dog/rex", "dog")
+    assert one.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    # Without the transparent pixel all around.
+    assert (one.width, one.height) == (10, 6)
+
+
+def test_checking_tells_its_progress(tmp_path: Path) -> None:
+    for i in range(5):
+        write(tmp_path / f"{i}.png", photo(seed=i) if i else b"")
+    ticks: list[None] = []
+    check_backgrounds(str(tmp_path), image_size=16, on_checked=lambda: ticks.append(None))
+    assert len(ticks) == 5
+
+
+def test_a_hair_is_refused_only_where_it_would_vanish(tmp_path: Path) -> None:
+    # One opaque column among 400: at 200 pixels its alpha is 128, at 199 less.
+    hair = np.zeros((10, 400, 4), np.uint8)
+    hair[:, 200, 3] = 255
+    hair[:, (0, 399), 3] = 1
+    write(tmp_path / "hair.png", hair)
+    assert check_foregrounds(str(tmp_path), sides=[200]).bad == ()
+    (bad,) = check_foregrounds(str(tmp_path), sides=[200, 150]).bad
+    assert str(bad) == (
+        f"{tmp_path}/hair.png is so thin that no pixel is half opaque when its longest side is 150 pixels;"
+        " its mask would be empty; use a larger --fg_scale or --image_size"
+    )
+
+
+# All problems of a real command line.
+
+NO_PICTURE = "is no JPEG, PNG, WebP, BMP or TIFF picture, or is damaged"
+BIG = photo(40, 30)
+OPAQUE = np.dstack([BIG, np.full((30, 40), 255)]).astype(np.uint8)
+
+BAD_BACKGROUNDS = {
+    "bomb.png": (bomb(), "has more than 178,956,970 pixels and is refused as a decompression bomb; scale it down"),
+    "cut.jpg": (encoded(BIG, "JPEG")[:-500], "is truncated"),
+    "cut-png.png": (encoded(BIG)[:-500], "is truncated"),
+    "cut-too.webp": (encoded(BIG, "WEBP")[:-50], "is truncated"),
+    "cut-also.tif": (encoded(BIG, "TIFF")[:-500], "is truncated"),
+    "nothing.jpg": (b"", "is an empty file"),
+    "notes.txt": (b"hello", "is no picture by its name (known suffixes: .jpg .jpeg .png .webp .bmp .tif .tiff)"),
+    "river/text.jpg": (b"hello", NO_PICTURE),
+}
+BAD_FOREGROUNDS = {
+    "faint.png": (
+        OPAQUE // np.array([1, 1, 1, 3], np.uint8),
+        "is nowhere more than half opaque (largest alpha 85 of 255); its mask would be empty",
+    ),
+    "opaque.png": (OPAQUE, "is fully opaque; a foreground must be cut out first (see `cutout` in the README)"),
+    "photo.jpg": (
+        encoded(BIG, "JPEG"),
+        "has no alpha channel; a foreground must be cut out first (see `cutout` in the README)",
+    ),
+    "clear.png": (OPAQUE * np.array([1, 1, 1, 0], np.uint8), "is fully transparent; nothing would be pasted"),
+    "web.png": (b"<html>", NO_PICTURE),
+}
+
+
+def plan(tmp_path: Path, *flags: str) -> BuildPlan:
+    folders = [f"--backgrounds={tmp_path}/bg", f"--foregrounds={tmp_path}/fg", f"--data_dir={tmp_path}/out"]
+    _, options, _ = parse(["plan", *folders, "--image_size=16", "--depth_model=none", *flags])
+    return make_plan(options)
+
+
+def write_all(tmp_path: Path, *, good: bool) -> set[str]:
+    """Write all bad pictures, and good ones if asked; give the lines that tell of the bad ones."""
+    lines = set()
+    for folder, bad in (("bg", BAD_BACKGROUNDS), ("fg", BAD_FOREGROUNDS)):
+        for name, (content, reason) in bad.items():
+            lines.add(f"  {write(tmp_path / folder / name, content)} {reason}")
+    write(tmp_path / "bg/twice.jpg", photo())
+    twice = write(tmp_path / "bg/twice.png", photo())
+    lines.add(f"  {twice} has the same name as {tmp_path}/bg/twice.jpg but for the suffix; rename one")
+    if good:
+        write(tmp_path / "fg/good.png", cutout())
+    else:
+        (tmp_path / "bg/twice.jpg").unlink()
+        twice.unlink()
+    return lines
+
+
+def test_all_problems_are_reported_in_one_go(tmp_path: Path) -> None:
+    lines = write_all(tmp_path, good=True)
+    with pytest.raises(InputError) as caught:
+        plan(tmp_path)
+    first, *others = str(caught.value).splitlines()
+    assert first == (
+        "14 of 16 input pictures cannot be used; mend or remove them, or add --skip_bad_inputs to go on without them:"
+    )
+    assert set(others) == lines
+    assert len(others) == len(lines)
+
+
+def test_bad_inputs_can_be_skipped(tmp_path: Path) -> None:
+    lines = write_all(tmp_path, good=True)
+    made = plan(tmp_path, "--skip_bad_inputs")
+    assert {f"  {bad}" for bad in made.skipped} == lines
+    assert [one.label for one in made.backgrounds + made.foregrounds] == ["twice", "good"]
+    assert made.metadata.skipped == tuple((bad.path, bad.reason) for bad in made.skipped)
+
+
+def test_something_must_be_left(tmp_path: Path) -> None:
+    write_all(tmp_path, good=False)
+    with pytest.raises(InputError, match=f"^--backgrounds: not one picture of {tmp_path}/bg can be used:\n  "):
+        plan(tmp_path, "--skip_bad_inputs")
+
+
+def test_checking_writes_nothing(tmp_path: Path) -> None:
+    write_all(tmp_path, good=True)
+    plan(tmp_path, "--skip_bad_inputs")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_new_picture_changes_the_fingerprint(tmp_path: Path) -> None:
+    write(tmp_path / "bg/a.png", photo())
+    write(tmp_path / "fg/a.png", cutout())
+    before = plan(tmp_path).configuration["fingerprint"]
+    assert plan(tmp_path).configuration["fingerprint"] == before
+    write(tmp_path / "bg/a.png", photo(seed=1))
+    assert plan(tmp_path).configuration["fingerprint"] != before
