@@ -3,8 +3,8 @@
 The kernel clears fresh memory page by page; for the arrays of a shard that takes about as long as blending its images.
 """
 
-import threading
 import weakref
+from collections import deque
 
 import numpy as np
 
@@ -18,9 +18,9 @@ class BufferPool:
     """
 
     def __init__(self, most_kept: int = 4) -> None:
-        self._most_kept = most_kept
-        self._free: list[Pixels] = []
-        self._lock = threading.Lock()
+        # No lock: the garbage collector may give an array back at any point, also in a thread that would be holding it.
+        # Every single call of a deque is safe.
+        self._free: deque[Pixels] = deque(maxlen=most_kept)
 
     def take(self, shape: tuple[int, ...]) -> Pixels:
         """A uint8 array of this shape; its values are arbitrary."""
@@ -35,14 +35,16 @@ class BufferPool:
         return array.reshape(shape)
 
     def _reuse(self, size: int) -> Pixels | None:
-        with self._lock:
-            for i, memory in enumerate(self._free):
-                # Shards of a split differ by one example at most; much larger memory is kept for who needs it.
-                if size <= memory.size <= 2 * size:
-                    return self._free.pop(i)
+        for _ in range(len(self._free)):
+            try:
+                memory = self._free.popleft()
+            except IndexError:  # another thread was faster
+                break
+            # Shards of a split differ by one example at most; much larger memory is kept for who needs it.
+            if size <= memory.size <= 2 * size:
+                return memory
+            self._free.append(memory)
         return None
 
     def _give_back(self, memory: Pixels) -> None:
-        with self._lock:
-            self._free.append(memory)
-            del self._free[: -self._most_kept]
+        self._free.append(memory)
