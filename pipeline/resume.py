@@ -50,7 +50,7 @@ def open_dataset(plan: BuildPlan) -> Work:
         return find_work(plan)
     if (manifest := _read_json(plan.files.path("manifest.json"))) is not None:
         _refuse_other(plan, manifest)
-        return _check_complete(plan)
+        return _check_complete(plan, manifest)
     for files in _all_files(plan):
         if filesystems.list_files(files.directory):
             raise InputError(
@@ -115,13 +115,22 @@ def shard_sizes(files: DatasetFiles) -> dict[str, int]:
     return {name: size for name, size in beside.items() if name.startswith(f"{files.name}-") and "/" not in name}
 
 
-def _check_complete(plan: BuildPlan) -> Work:
+def _check_complete(plan: BuildPlan, manifest: dict[str, Any]) -> Work:
+    for files in _all_files(plan):
+        splits = manifest.get("shards", {}).get(files.name, {}).values()
+        written = {shard["file"]: shard["bytes"] for shards in splits for shard in shards}
+        there = shard_sizes(files)
+        if lost := sorted(name for name, size in written.items() if there.get(name) != size):
+            raise InputError(
+                f"{files.directory} was finished, but {len(lost)} of its shards are gone or have another size since"
+                f" (the first is {lost[0]}); add --overwrite to make it anew."
+            )
+        if not filesystems.exists(files.path("dataset_info.json")):
+            raise InputError(
+                f"{files.directory} was finished, but its dataset_info.json is gone since; add --overwrite to make it"
+                " anew."
+            )
     work = find_work(plan)
-    if work.unfinished or work.unfinished_companions:
-        raise InputError(
-            f"{plan.files.directory} was finished, but some of its shards are gone since; add --overwrite to make it"
-            f" anew."
-        )
     return Work([], [], work.finished, work.finished_examples, complete=True)
 
 
@@ -166,9 +175,12 @@ def _read_json(path: str) -> dict[str, Any] | None:
     if not filesystems.exists(path):
         return None
     try:
-        return json.loads(filesystems.read_bytes(path))
+        content = json.loads(filesystems.read_bytes(path))
+        if not isinstance(content, dict):
+            raise ValueError("no object")
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); add --overwrite to make the dataset anew.") from error
+    return content
 
 
 def _all_files(plan: BuildPlan) -> list[DatasetFiles]:

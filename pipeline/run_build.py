@@ -37,7 +37,7 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
     else:
         announce(plan, work)
         run_pipeline(plan, work, runner_options)
-        close_dataset(plan)
+    close_dataset(plan)
     print(summarize(plan))
 
 
@@ -139,6 +139,12 @@ def _told_failures() -> Iterator[None]:
         told = re.findall(r"(?:RunError|InputError): (.*?)(?: \[while running|\\n|$)", f"{error}", flags=re.MULTILINE)
         if told:
             raise RunError(told[-1]) from error
+        system = re.findall(r"Error: \[Errno \d+\] (.*?)(?: \[while running|\\n|$)", f"{error}", flags=re.MULTILINE)
+        if system:
+            raise RunError(
+                f"The build stopped: {system[-1]}. Mend that, then run the same command again: it goes on from the"
+                " finished shards."
+            ) from error
         if isinstance(error, MemoryError) or "MemoryError" in f"{error}":
             raise RunError("Memory ran out; use a smaller --examples_per_shard or fewer workers.") from error
         raise
