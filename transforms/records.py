@@ -69,9 +69,12 @@ def open_writer(path: Path, file_format: str) -> Iterator[Any]:
     """A TFRecord or ArrayRecord writer of a local file, whose failures are told in one sentence."""
     import tensorflow as tf  # heavy: only the processes that write need it
 
+    failures: tuple[type[Exception], ...] = (OSError, tf.errors.OpError)
     try:
         if file_format == "array_record":
             from array_record.python.array_record_module import ArrayRecordWriter
+
+            failures += (RuntimeError,)  # which is all that it raises
 
             # One record per group, as TFDS writes them: any record can be read alone.
             writer = ArrayRecordWriter(str(path), "group_size:1")
@@ -81,7 +84,9 @@ def open_writer(path: Path, file_format: str) -> Iterator[Any]:
             yield writer
         finally:
             writer.close()
-    except (OSError, tf.errors.OpError) as error:
+    except RunError:
+        raise
+    except failures as error:
         reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
         reason = reason.removeprefix(f"{path}; ")  # TensorFlow says it as well
         raise RunError(
