@@ -1,0 +1,116 @@
+"""A whole small dataset made by the plain functions, without Beam: what the stages must come to."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tests.pictures_helpers import make_schema, write_pictures
+from tfds_builder.features import Schema
+from transforms.assets import AssetPaths, Assets
+from transforms.companions import companion_shards, write_companion
+from transforms.compositing import ExampleBatch, composite_batch
+from transforms.cross_product import CrossProduct, ShardLayout, make_splits
+from transforms.encoding import ExampleEncoding, encode_example
+from transforms.metadata import DatasetMetadata
+from transforms.placements import PlacementRules, draw_placements
+from transforms.shards import DatasetFiles, ShardSummary, summarize_batch, write_shard
+from transforms.summary import BuildSummary, SummarizeShardsFn
+
+IMAGE_SIZE = 16
+
+
+@dataclass
+class SmallDataset:
+    """3 backgrounds x 2 foregrounds x 2 x 3 placements = 36 examples in train (24) and test (12), 10 in a shard."""
+
+    folder: Path
+    depth_bits: int | None = None
+    file_format: str = "tfrecord"
+
+    def __post_init__(self) -> None:
+        self.paths: AssetPaths = write_pictures(self.folder / "inputs", IMAGE_SIZE)
+        self.assets = Assets(self.paths)
+        self.schema: Schema = make_schema(IMAGE_SIZE, depth_bits=self.depth_bits)
+        product = CrossProduct(3, 2, 3)
+        splits = make_splits(product, test_fraction=0.4, split_by="background", seed=0)
+        self.layout = ShardLayout(product, splits, examples_per_shard=10, seed=0)
+        sizes = tuple((cutout.shape[1], cutout.shape[0]) for cutout in map(self.assets.cutout, range(2)))
+        self.rules = PlacementRules(IMAGE_SIZE, 5, 8, sizes, seed=0)
+        self.files = self.files_of("small")
+        self.companions = {kind: self.files_of(f"small_{kind}") for kind in ("background", "foreground")}
+        self.encoding = ExampleEncoding(None, self.schema.backgrounds.class_ids, self.schema.foregrounds.class_ids)
+
+    def files_of(self, name: str) -> DatasetFiles:
+        return DatasetFiles(str(self.folder / "data"), name, "1.0.0", self.file_format)
+
+    def batch(self, shard: int) -> ExampleBatch:
+        """The examples of a shard, with a depth that only looks like one."""
+        placements = draw_placements(self.layout, self.rules, self.layout.example_ids(shard))
+        batch = composite_batch(placements, self.assets, IMAGE_SIZE)
+        if self.depth_bits is None:
+            return batch
+        red = batch.fg_bg[..., 0].astype(np.uint16)
+        return replace(batch, depth=red.astype(np.uint8) if self.depth_bits == 8 else red * 37 + 100)
+
+    def write(self, shard: int) -> ShardSummary:
+        """One shard file."""
+        place, batch = self.layout.locate(shard), self.batch(shard)
+        examples = (
+            encode_example(
+                self.encoding,
+                placement,
+                batch.fg_bg[i],
+                batch.mask[i],
+                None if batch.depth is None else batch.depth[i],
+            )
+            for i, placement in enumerate(batch.placements)
+        )
+        return write_shard(
+            self.files,
+            split=place.split.name,
+            index=place.index,
+            count=place.count,
+            examples=examples,
+            moments=summarize_batch(batch),
+        )
+
+    def write_shards(self) -> list[ShardSummary]:
+        """All shards of the dataset itself."""
+        return [self.write(shard) for shard in range(self.layout.num_shards)]
+
+    def write_all(self) -> BuildSummary:
+        """All shards of the dataset and its companions."""
+        companions = [
+            write_companion(shard, self.companions[kind], self.paths, self.schema)
+            for kind, pictures in (("background", 3), ("foreground", 2))
+            for shard in companion_shards(kind, pictures)
+        ]
+        return summarize([*self.write_shards(), *companions])
+
+    @property
+    def metadata(self) -> DatasetMetadata:
+        """Enough of a configuration for the card."""
+        depth = self.depth_bits and {
+            "weights": "w.h5",
+            "sha256": "0123456789abcdef",
+            "engine": "keras",
+            "precision": "float32",
+            "input_size": [640, 480],
+        }
+        configuration = {
+            "fingerprint": "f",
+            "configuration": {"placements": 3, "placed_sides": [5, 8]},
+            "depth_model": depth,
+        }
+        skipped = (("bg/cut.jpg", "is truncated"),)
+        return DatasetMetadata(self.files, self.companions, self.schema, configuration, skipped)
+
+
+def summarize(shards: list[ShardSummary]) -> BuildSummary:
+    """What the CombineFn makes of them, one after the other."""
+    combine = SummarizeShardsFn()
+    accumulator = combine.create_accumulator()
+    for shard in shards:
+        accumulator = combine.add_input(accumulator, shard)
+    return combine.extract_output(accumulator)
