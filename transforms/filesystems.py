@@ -15,7 +15,7 @@ from pathlib import Path
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.errors import RunError
+from transforms.errors import InputError, RunError
 
 _COPY_CHUNK = 1 << 20
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -31,13 +31,23 @@ def is_glob(path: str) -> bool:
 
 
 def join(folder: str, *names: str) -> str:
-    """`folder` and `names` as one path of the folder's filesystem."""
-    return FileSystems.join(folder, *names)
+    """`folder` and `names` as one path of the folder's filesystem.
+
+    Raises:
+        InputError: Beam has no access to such paths.
+    """
+    with _accessible(folder):
+        return FileSystems.join(folder, *names)
 
 
 def exists(path: str) -> bool:
-    """Whether a file or folder of this name is there."""
-    return FileSystems.exists(path)
+    """Whether a file or folder of this name is there.
+
+    Raises:
+        InputError: Beam has no access to such paths.
+    """
+    with _accessible(path):
+        return FileSystems.exists(path)
 
 
 def list_files(folder_or_glob: str) -> dict[str, int]:
@@ -45,6 +55,9 @@ def list_files(folder_or_glob: str) -> dict[str, int]:
 
     A folder whose name holds `[`, `*` or `?` is listed as that folder. Local folders that cannot be read
     stand for what is in them, with a `/` at the end.
+
+    Raises:
+        InputError: Beam has no access to such paths.
     """
     pattern = folder_or_glob
     is_folder = not is_glob(pattern) or exists(pattern)
@@ -53,7 +66,8 @@ def list_files(folder_or_glob: str) -> dict[str, int]:
     if is_folder:
         literal = "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in pattern)
         pattern = join(literal, "**")
-    (match,) = FileSystems.match([pattern])
+    with _accessible(folder_or_glob):
+        (match,) = FileSystems.match([pattern])
     return dict(sorted((found.path, found.size_in_bytes) for found in match.metadata_list))
 
 
@@ -142,6 +156,14 @@ def delete_tree(folder: str) -> None:
         FileSystems.delete([folder])
     elif leftovers := list(list_files(folder)):  # an object store: the "folder" is only a prefix
         FileSystems.delete(leftovers)
+
+
+@contextlib.contextmanager
+def _accessible(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, BeamIOError) as error:  # no such kind of path or its library is missing; no connection or right
+        raise InputError(f"Cannot use {path}: {error}") from error
 
 
 @contextlib.contextmanager
