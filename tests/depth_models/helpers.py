@@ -32,8 +32,8 @@ def write_random_weights(
     """Writes a weights file in the legacy layout for TINY, or TINY with other fields; takes well under a second.
 
     The weights are those of a network "trained" on three pictures: its batch statistics are measured and y is scaled to
-    lie between 1.1 and 33 (9 m and 0.3 m) for nine tenths of the pixels, so that depth varies over any picture. kind and input_size
-    (width, height) are recorded in the file if given.
+    lie between 1.1 and 33 (9 m and 0.3 m) for nine tenths of the pixels, so that depth varies over any picture.
+    kind and input_size (width, height) are recorded in the file if given.
     """
     fields = {name: getattr(TINY, name) for name in TINY.__slots__} | architecture
     layers = describe_layers(DenseDepthArchitecture(**fields))  # type: ignore[arg-type]

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import zoom
 
 from tests.depth_models.helpers import write_random_weights
 from transforms.depth_models import DepthModel, depth_model_fingerprint, depth_model_kind, load_depth_model, model
+from transforms.depth_models.densedepth import DenseDepthArchitecture
 from transforms.depth_models.engine import Engine
 from transforms.depth_models.images import bilinear_weights, depth_from_output, resize_depth, resize_pictures
 from transforms.errors import InputError, RunError
@@ -236,7 +238,7 @@ import sys
 import transforms.depth_models as depth_models
 depth_models.depth_model_fingerprint({str(tiny)!r}, engine="openvino")
 depth_models.depth_model_kind({str(tiny)!r})
-print(*sorted({{"tensorflow", "keras", "openvino", "torch", "jax", "apache_beam"}} & set(sys.modules)))
+print(*sorted({{"tensorflow", "keras", "openvino", "torch", "jax"}} & set(sys.modules)))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
@@ -264,3 +266,27 @@ def test_resizing_as_a_matrix_is_the_same_resizing(old: int, new: int) -> None:
     np.testing.assert_allclose(row @ bilinear_weights(old, new, averaging=True).T, pillow, atol=1e-6)
     depth = resize_depth(row[None], (new, 1))[0]
     np.testing.assert_allclose(row @ bilinear_weights(old, new, averaging=False).T, depth, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (240, 320), (512, 512), (100, 500)])
+def test_depth_is_resized_as_scikit_image_does(size: tuple[int, int]) -> None:
+    """Its resizing is this call of SciPy."""
+    depth = np.random.default_rng(0).uniform(0.1, 10, (240, 320)).astype(np.float32)
+    expected = zoom(depth, np.divide(size, depth.shape), order=1, mode="nearest", grid_mode=True)
+    np.testing.assert_allclose(resize_depth(depth[None], size[::-1])[0], expected, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_memory_stays_below_two_gigabytes(tmp_path: Path, engine: str) -> None:
+    """The published network at its own size and the default batch size; float32, which takes the most."""
+    published = DenseDepthArchitecture()
+    path = write_random_weights(tmp_path / "w.h5", **{name: getattr(published, name) for name in published.__slots__})
+    code = f"""
+import numpy as np
+from pathlib import Path
+from transforms.depth_models import load_depth_model
+load_depth_model({str(path)!r}, engine={engine!r}).predict(np.zeros((3, 224, 224, 3), np.uint8))
+print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(result.stdout) * 1024 < 2e9

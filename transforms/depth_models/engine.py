@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -15,9 +16,16 @@ PIXELS_AT_ONCE = 640 * 480
 
 
 def images_at_once(input_size: tuple[int, int], batch_size: int) -> int:
-    """How many images of `input_size` (width, height) a processor takes at once, of at most `batch_size`."""
+    """How many images of `input_size` (width, height) a processor takes at once, of at most `batch_size`.
+
+    A batch is divided evenly, for the last part would be filled up otherwise.
+
+    >>> images_at_once((640, 480), 8), images_at_once((224, 224), 8), images_at_once((224, 224), 4)
+    (1, 4, 4)
+    """
     width, height = input_size
-    return min(batch_size, max(1, PIXELS_AT_ONCE // (width * height)))
+    limit = max(1, PIXELS_AT_ONCE // (width * height))
+    return ceil(batch_size / ceil(batch_size / limit))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ where `W_tap . x` runs on the small grid: a quarter of the multiplications, 67 o
     rows:              t = R . [z for the three row taps]             [2h, 3h] . [3h, w 3 k]
     columns:           y = C . t                                      [2w, 3w] . [3w, k] for each of the 2h rows
 
-equal to the original but for rounding. The last block is left alone: its grid is so large and its channels so few that
-the matrices cost what they save.
+equal to the original but for rounding. The last block is left alone: there the grid is so large and the channels so few
+that the matrices would cost most of what they save.
 """
 
 from collections.abc import Iterable

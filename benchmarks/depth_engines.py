@@ -1,0 +1,283 @@
+"""Depth engines against the original way, end to end, in turn on one machine.
+
+    python -m benchmarks.depth_engines                     # every engine and precision at 640x480
+    python -m benchmarks.depth_engines --unmixed           # also without mixing before upsampling, for comparison
+    python -m benchmarks.depth_engines --weights nyu.h5    # published weights in place of random ones: same speed
+
+The original way is Keras's `model.predict` on the published graph, with Pillow and scikit-image resizing around it.
+Every contender lives in its own process, so that peak memory is its own, and they take turns over the same pictures, so
+that whatever else the machine does hits them alike: the median over the rounds is what one gets on a shared machine,
+the best what the machine can do. GFLOP/s counts what the contender really computes (less where channels are mixed
+before upsampling); the peak is the best that the same engine and precision reach, in the same turns, on a plain stack
+of 3x3 convolutions. The difference is the median one between the depth and the original's, a hard test on random
+weights: their output is far less smooth than a trained network's.
+
+Needs scikit-image (pip install scikit-image), and openvino for its rows.
+"""
+
+import argparse
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.depth_models.helpers import write_random_weights
+from transforms.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
+from transforms.depth_models.mixing import MIXED, mix_before_upsampling
+
+Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+PEAK_SIZE, PEAK_CHANNELS, PEAK_LAYERS = (160, 128), 256, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One row: the original way when `engine` is empty."""
+
+    name: str
+    engine: str = ""
+    precision: str = "float32"
+    mixed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every contender is given: weights file, network input (width, height), pictures per call and their size."""
+
+    weights: str
+    input_size: tuple[int, int]
+    images: int
+    image_size: int
+    batch_size: int
+
+
+def main() -> None:
+    """Runs the contenders in turn and prints a table."""
+    options = parse_options()
+    contenders = [Contender("original: Keras predict"), *engine_contenders(options.unmixed)]
+    width, height = (int(side) for side in options.input_size.split("x"))
+    with tempfile.TemporaryDirectory() as folder:
+        weights = options.weights or str(write_published_size(Path(folder) / "random.h5"))
+        job = Job(weights, (width, height), options.images, options.image_size, options.batch_size)
+        measured = race(contenders, job, options.rounds)
+    operations = {mixed: gigaflop(job.input_size, mixed=mixed) for mixed in (True, False)}
+    print(
+        f"{width}x{height}, {job.images} pictures of {job.image_size}x{job.image_size} a call, {options.rounds} rounds"
+    )
+    print(f"published graph: {operations[False]:.0f} GFLOP an image, mixed before upsampling: {operations[True]:.0f}\n")
+    print("| engine | s/image: median | ratio | best | ratio | GFLOP/s: best | of peak | peak GB | difference, m |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    original = measured[0]
+    for contender, result in zip(contenders, measured, strict=True):
+        median, best = np.median(result.seconds), min(result.seconds)
+        speed = operations[contender.mixed and bool(contender.engine)] * job.images / best
+        print(
+            f"| {contender.name} | {median / job.images:.3f} | {np.median(original.seconds) / median:.2f} "
+            f"| {best / job.images:.3f} | {min(original.seconds) / best:.2f} "
+            f"| {speed:.0f} | {speed / result.peak:.0%} of {result.peak:.0f} | {result.gigabytes:.2f} "
+            f"| {np.median(np.abs(result.depth - original.depth)):.4f} |"
+        )
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--weights", help="a weights file of the published graph; default: random ones")
+    parser.add_argument("--input_size", default="640x480", help="WxH of the network's input")
+    parser.add_argument("--image_size", type=int, default=224, help="side of the pictures")
+    parser.add_argument("--images", type=int, default=4, help="pictures a call")
+    parser.add_argument("--batch_size", type=int, default=8, help="of our engines and of the original way")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--unmixed", action="store_true", help="also each engine without mixing before upsampling")
+    return parser.parse_args()
+
+
+def engine_contenders(unmixed: bool) -> list[Contender]:
+    """Every engine that is installed in every precision."""
+    engines = ["keras", "openvino"] if find_spec("openvino") else ["keras"]
+    return [
+        Contender(f"{engine} {precision}{'' if mixed else ', unmixed'}", engine, precision, mixed)
+        for engine in engines
+        for precision in ("float32", "bfloat16")
+        for mixed in ((True, False) if unmixed else (True,))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds of each call, depth of the pictures, peak resident memory, GFLOP/s on plain convolutions."""
+
+    seconds: list[float]
+    depth: npt.NDArray[np.float32]
+    gigabytes: float
+    peak: float
+
+
+def race(contenders: list[Contender], job: Job, rounds: int) -> list[Measured]:
+    """Lets each contender warm up, then all take turns."""
+    context = multiprocessing.get_context("spawn")
+    lines, processes = [], []
+    for contender in contenders:
+        here, there = context.Pipe()
+        process = context.Process(target=contend, args=(contender, job, there), daemon=True)
+        process.start()
+        depth = here.recv()
+        lines.append((here, depth))
+        processes.append(process)
+    seconds: list[list[float]] = [[] for _ in contenders]
+    for _ in range(rounds):
+        for times, (line, _) in zip(seconds, lines, strict=True):
+            line.send("predict")
+            times.append(line.recv())
+    measured = []
+    for times, (line, depth) in zip(seconds, lines, strict=True):
+        line.send("finish")
+        measured.append(Measured(times, depth, *line.recv()))
+    for process in processes:
+        process.join()
+    return measured
+
+
+def contend(contender: Contender, job: Job, line: Connection) -> None:
+    """One contender's process: sends its depth once, seconds for each "predict", memory and peak for "finish"."""
+    pictures = smooth_pictures(job.images, job.image_size)
+    predict = load_engine(contender, job) if contender.engine else load_original(job)
+    predict(pictures)
+    depth = predict(pictures)
+    gigabytes = peak_memory()
+    convolve, operations = plain_convolutions(contender.engine or "keras", contender.precision)
+    convolve()
+    line.send(depth)
+    fastest = float("inf")
+    while line.recv() == "predict":
+        line.send(seconds_of(lambda: predict(pictures)))
+        fastest = min(fastest, *(seconds_of(convolve) for _ in range(3)))
+    line.send((gigabytes, operations / fastest))
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    """One run's wall-clock time."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def load_engine(contender: Contender, job: Job) -> Predict:
+    """Ours."""
+    import importlib
+
+    from transforms.depth_models import load_depth_model
+
+    if not contender.mixed:
+        module: Any = importlib.import_module(f"transforms.depth_models.{contender.engine}_engine")
+        module.mix_before_upsampling = lambda layers: layers
+    options = {"engine": contender.engine, "precision": contender.precision}
+    model = load_depth_model(job.weights, **options, input_size=job.input_size, batch_size=job.batch_size)
+    return model.predict
+
+
+def load_original(job: Job) -> Predict:
+    """The way of the published code, on our own building of the published graph."""
+    from PIL import Image
+    from skimage.transform import resize
+
+    from transforms.depth_models.keras_network import build_network, set_weights
+    from transforms.depth_models.weights import read_weights
+
+    layers = describe_layers(DenseDepthArchitecture())
+    network = build_network(layers)
+    set_weights(network, layers, read_weights(Path(job.weights), job.weights, layers))
+
+    def predict(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        resized = [
+            np.asarray(Image.fromarray(picture).resize(job.input_size, Image.Resampling.BILINEAR)) / 255
+            for picture in pictures
+        ]
+        output = network.predict(np.array(resized, np.float32), batch_size=job.batch_size, verbose=0)
+        depth = np.clip(1000 / output[..., 0], 10, 1000) / 1000
+        size = pictures.shape[1:3]
+        return 10 * np.stack([resize(d, size, order=1, preserve_range=True, mode="reflect") for d in depth])
+
+    return predict
+
+
+def plain_convolutions(engine: str, precision: str) -> tuple[Callable[[], object], float]:
+    """A stack of 3x3 convolutions, nothing else: a function that computes it and its 10^9 operations."""
+    import importlib
+
+    module: Any = importlib.import_module(f"transforms.depth_models.{engine}_engine")
+    module.mix_before_upsampling = lambda layers: layers
+    layers = [Layer("input", "InputLayer", (), 3)]
+    for number in range(PEAK_LAYERS):
+        before = layers[-1]
+        kernel = ("kernel", (3, 3, before.channels, PEAK_CHANNELS))
+        layers.append(Layer(f"conv{number}", "Conv2D", (before.name,), PEAK_CHANNELS, (kernel,), size=3))
+    layers.append(Layer("last", "Conv2D", (layers[-1].name,), 1, (("kernel", (1, 1, PEAK_CHANNELS, 1)),)))
+    random = np.random.default_rng(0)
+    weights = {
+        layer.name: {name: random.normal(0, 0.02, shape).astype(np.float32) for name, shape in layer.weights}
+        for layer in layers
+    }
+    built = module.build_engine(tuple(layers), weights, PEAK_SIZE, 1, precision)
+    inputs = random.random((1, PEAK_SIZE[1], PEAK_SIZE[0], 3), np.float32)
+    operations = sum(layer.parameters for layer in layers) * 2 * PEAK_SIZE[0] * PEAK_SIZE[1] / 1e9
+    return lambda: built.run(inputs), operations
+
+
+def gigaflop(input_size: tuple[int, int], *, mixed: bool) -> float:
+    """10^9 multiplications and additions of one image: convolutions, and the matrices of a mixed block."""
+    layers = describe_layers(DenseDepthArchitecture())
+    if mixed:
+        layers = mix_before_upsampling(layers)
+    channels = {layer.name: layer.channels for layer in layers}
+    scale: dict[str, float] = {}
+    total = 0.0
+    for layer in layers:
+        before = [scale[name] for name in layer.inputs]
+        after = before[-1] / layer.stride if before else 1.0
+        if layer.kind == "BilinearUpSampling2D":
+            after *= 2
+        scale[layer.name] = after
+        width, height = (side * after for side in input_size)
+        if layer.kind == MIXED:
+            skip = channels[layer.inputs[1]]
+            small = 9 * channels[layer.inputs[0]] / 4 * width * height
+            rows = 1.5 * height * height * width / 2 * 3
+            columns = 1.5 * width * width * height
+            total += 2 * layer.channels * (small + rows + columns + 9 * skip * width * height)
+        elif layer.kind == "Conv2D":
+            total += 2 * width * height * np.prod(dict(layer.weights)["kernel"])
+    return total / 1e9
+
+
+def smooth_pictures(n: int, side: int) -> npt.NDArray[np.uint8]:
+    """uint8 [n, side, side, 3]: waves, as smooth as photographs are."""
+    rows, columns = np.mgrid[:side, :side] / 40
+    waves = [
+        np.stack([np.sin(rows + k), np.cos(columns * (k % 3 + 1)), np.sin(rows * columns / 3 + k)], -1)
+        for k in range(n)
+    ]
+    return np.round((np.array(waves) + 1) / 2 * 255).astype(np.uint8)
+
+
+def peak_memory() -> float:
+    """Highest resident memory of this process so far, GB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
+
+
+def write_published_size(path: Path) -> Path:
+    """Random weights for the published graph."""
+    published = DenseDepthArchitecture()
+    return write_random_weights(path, **{name: getattr(published, name) for name in published.__slots__})
+
+
+if __name__ == "__main__":
+    main()
