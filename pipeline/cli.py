@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 _INTERRUPTED = 1
 
@@ -18,14 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not before: what this imports takes seconds, can be interrupted as well, and logs while it is imported.
         from pipeline import commands
 
-        return commands.run(sys.argv[1:] if arguments is None else arguments)
+        status = commands.run(sys.argv[1:] if arguments is None else arguments)
+        if status == commands.RUN_FAILURE:
+            _exit_at_once(status)
     except KeyboardInterrupt:
         print("\nfgbg: Interrupted. Finished shards are kept; the same command goes on from there.", file=sys.stderr)
-        # The runner's threads are in the middle of a shard and would hold up a normal exit until they are through with
-        # all of theirs. Nothing they write has a final name yet.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(_INTERRUPTED)
+        _exit_at_once(_INTERRUPTED)
+    return status
 
 
 def _quieten() -> None:
@@ -37,3 +37,11 @@ def _quieten() -> None:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _exit_at_once(status: int) -> NoReturn:
+    # The runner's threads are in the middle of a shard and would hold up a normal exit until they are through with all
+    # of theirs, and print what goes wrong for them as well. Nothing they write has a final name yet.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.cli import main
+from pipeline import commands
 
 ROOT = Path(__file__).parents[2]
 NAME = "fg_bg_depth"
@@ -78,14 +78,14 @@ def draw_foreground(path: Path, width: int, height: int, number: int) -> None:
 
 def build(data_dir: Path, inputs: Inputs, *flags: str) -> int:
     """`build` in this process; its exit status."""
-    return main(["build", *inputs.flags, f"--data_dir={data_dir}", *flags])
+    return commands.run(["build", *inputs.flags, f"--data_dir={data_dir}", *flags])
 
 
-def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+def start(*arguments: str, environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
     """The command as a process group of its own, with the project importable by it and its workers."""
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
         start_new_session=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -107,6 +107,19 @@ def stop_when(
     else:
         process.send_signal(number)
     return process.communicate(timeout=60)
+
+
+def living_members(process: subprocess.Popen[str]) -> list[str]:
+    """Processes of its group that go on after it, if there are any for more than a few seconds."""
+    deadline = time.monotonic() + 20
+    while True:
+        command = ["ps", "-e", "-o", "pgid=,stat=,args="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+        living = [" ".join(row) for row in rows if row[0] == str(process.pid) and not row[1].startswith("Z")]
+        if not living or time.monotonic() > deadline:
+            return living
+        time.sleep(0.1)
 
 
 def dataset_folder(data_dir: Path, name: str = NAME) -> Path:
