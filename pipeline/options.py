@@ -162,7 +162,7 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--seed",
-        type=_whole(0),
+        type=_whole(0, 2**64 - 1),
         default=0,
         metavar="N",
         help="of placements, order and held-out pictures (default: %(default)s)",
@@ -303,7 +303,7 @@ def _local_path(path: str) -> str:
     return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
-def _whole(smallest: int) -> Callable[[str], int]:
+def _whole(smallest: int, largest: int | None = None) -> Callable[[str], int]:
     def whole(text: str) -> int:
         try:
             value = int(text)
@@ -311,6 +311,8 @@ def _whole(smallest: int) -> Callable[[str], int]:
             value = smallest - 1
         if value < smallest:
             raise argparse.ArgumentTypeError(f"{text} is no whole number of {smallest} or more")
+        if largest is not None and value > largest:
+            raise argparse.ArgumentTypeError(f"{text} is more than {largest}")
         return value
 
     return whole

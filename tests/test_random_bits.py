@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.options import parse
+from transforms.errors import InputError
 from transforms.random_bits import random_words, shuffled_indices, uniform_integers
 
 seeds = st.integers(0, 2**64 - 1)
@@ -23,6 +25,13 @@ def test_words_never_change() -> None:
     # These bits decide every placement: with others, a dataset cannot be made again.
     assert random_words(0, 0, np.array([0, 399_999])).tolist() == WORDS
     assert random_words(2**64 - 1, 1, np.array([2**40])).tolist() == WORDS_OF_LARGE_SEED
+
+
+def test_the_command_line_takes_the_seeds_that_work() -> None:
+    _, options, _ = parse(["plan", f"--seed={2**64 - 1}", "--data_dir=."])
+    assert options.seed == 2**64 - 1
+    with pytest.raises(InputError, match="argument --seed: 18446744073709551616 is more than 18446744073709551615"):
+        parse(["plan", f"--seed={2**64}", "--data_dir=."])
 
 
 @pytest.mark.parametrize(("seed", "stream"), [(1, 0), (2**32, 0), (0, 1)])
