@@ -109,14 +109,16 @@ def make_parser() -> argparse.ArgumentParser:
 def add_build_flags(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `build` and `plan`."""
     group = parser.add_argument_group("inputs (a folder, a glob or any Beam filesystem URI; sub-folders are classes)")
-    group.add_argument("--backgrounds", metavar="PATH", help="photographs (default: the bundled samples)")
-    group.add_argument("--foregrounds", metavar="PATH", help="cut-outs with alpha channel (default: bundled samples)")
+    group.add_argument("--backgrounds", type=_path, metavar="PATH", help="photographs (default: the bundled samples)")
+    group.add_argument(
+        "--foregrounds", type=_path, metavar="PATH", help="cut-outs with alpha channel (default: bundled samples)"
+    )
     group.add_argument(
         "--skip_bad_inputs", action="store_true", help="go on without pictures that cannot be used, and list them"
     )
 
     group = parser.add_argument_group("output")
-    group.add_argument("--data_dir", metavar="DIR", help="TFDS data directory (default: TFDS's own)")
+    group.add_argument("--data_dir", type=_path, metavar="DIR", help="TFDS data directory (default: TFDS's own)")
     group.add_argument("--name", type=_name, default="fg_bg_depth", help="name of the dataset (default: %(default)s)")
     group.add_argument("--version", type=_version, default="1.0.0", help="its version (default: %(default)s)")
     group.add_argument(
@@ -231,8 +233,8 @@ def parse(arguments: Sequence[str]) -> tuple[str, BuildOptions, list[str]]:
     values, beam_flags = parser.parse_known_args(arguments)
     fields = vars(values)
     command = fields.pop("command")
-    fields["backgrounds"] = _local_path(fields["backgrounds"] or str(samples_folder() / "backgrounds"))
-    fields["foregrounds"] = _local_path(fields["foregrounds"] or str(samples_folder() / "foregrounds"))
+    for kind in ("backgrounds", "foregrounds"):
+        fields[kind] = _local_path(fields[kind] or str(samples_folder() / kind))
     fields["data_dir"] = _local_path(fields["data_dir"] or _default_data_dir())
     model = fields["depth_model"]
     if model not in (NO_DEPTH, *KNOWN_MODELS) and ("/" in model or Path(model).exists()):
@@ -253,11 +255,10 @@ def beam_options(flags: Sequence[str]) -> PipelineOptions:
         kind._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(flags))
     if unknown:
-        # Our own flags first: a slip there is likelier than one in Beam's hundreds.
         ours = [option for action in _build_actions() for option in action.option_strings]
         theirs = [option for action in parser._actions for option in action.option_strings]
         name = unknown[0].split("=")[0]
-        close = difflib.get_close_matches(name, ours, 1) or difflib.get_close_matches(name, theirs, 1)
+        close = difflib.get_close_matches(name, [*ours, *theirs], 1)
         hint = f"did you mean {close[0]}?" if close else "see `python -m pipeline build --help`."
         raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
     options = PipelineOptions(list(flags))
@@ -301,6 +302,12 @@ def _default_data_dir() -> str:
 def _local_path(path: str) -> str:
     """A path that means the same in every process; URIs stay as they are."""
     return path if "://" in path else str(Path(path).expanduser().absolute())
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return text
 
 
 def _whole(smallest: int, largest: int | None = None) -> Callable[[str], int]:

@@ -29,14 +29,14 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
         InputError: wrong use or bad inputs; nothing was written.
         RunError: the build stopped; finished shards are kept.
     """
-    runner_options = beam_options(beam_flags)
+    pipeline = make_pipeline(beam_options(beam_flags))
     plan = checked_plan(options)
     work = open_dataset(plan)
     if work.complete:
         print(f"{plan.files.directory} is complete already.", file=sys.stderr)
     else:
         announce(plan, work)
-        run_pipeline(plan, work, runner_options)
+        run_pipeline(plan, work, pipeline)
     close_dataset(plan)
     print(summarize(plan))
 
@@ -61,7 +61,19 @@ def announce(plan: BuildPlan, work: Work) -> None:
         print(f"Going on after {work.finished_examples:,} finished examples.", file=sys.stderr)
 
 
-def run_pipeline(plan: BuildPlan, work: Work, options: PipelineOptions) -> None:
+def make_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    """An empty pipeline for the runner that the options name.
+
+    Raises:
+        InputError: there is no such runner, or it lacks an option or a package.
+    """
+    try:
+        return beam.Pipeline(options=options)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise InputError(f"--runner: {' '.join(str(error).split())}") from error
+
+
+def run_pipeline(plan: BuildPlan, work: Work, pipeline: beam.Pipeline) -> None:
     """Run the graph to its end, showing progress.
 
     Raises:
@@ -76,9 +88,8 @@ def run_pipeline(plan: BuildPlan, work: Work, options: PipelineOptions) -> None:
     def count() -> int:
         return sum(lengths.get(name, 0) for name in shard_sizes(plan.files))
 
-    pipeline = beam.Pipeline(options=options)
     graph.build(pipeline, plan, work)
-    local = is_local(options)
+    local = is_local(pipeline.options)
     with (
         # What a remote runner says, such as the address of the job, is for the user.
         quiet_libraries() if local else nullcontext(sys.stderr) as terminal,

@@ -1,0 +1,362 @@
+"""The command line: exit status, one sentence for every mistake, help, `plan`, and the progress that people see."""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import commands, options, run_build
+from pipeline.cli import main
+from tests.end_to_end.conftest import IMAGE_SIZE
+from tests.end_to_end.helpers import (
+    NAME,
+    Inputs,
+    build,
+    content,
+    dataset_folder,
+    draw_inputs,
+    our_lines,
+    shard_files,
+    start,
+)
+
+FLAGS = (f"--image_size={IMAGE_SIZE}", "--placements=2", "--examples_per_shard=10")
+
+# DESIGN 2.1
+BUILD_FLAGS = (
+    *("--backgrounds", "--foregrounds", "--data_dir", "--name", "--version", "--placements", "--image_size"),
+    *("--fg_scale", "--seed", "--depth_model", "--depth_engine", "--depth_precision", "--depth_input_size"),
+    *("--depth_batch_size", "--depth_bits", "--jpeg_quality", "--examples_per_shard", "--file_format"),
+    *("--test_fraction", "--split_by", "--skip_bad_inputs", "--overwrite"),
+)
+
+
+def error_of(capfd: pytest.CaptureFixture[str], arguments: list[str], status: int = 2) -> str:
+    """The one line that a wrong command line gives."""
+    assert commands.run(arguments) == status
+    out, err = capfd.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("fgbg: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--placements=0", "--placements: 0 is no whole number of 1 or more"),
+        ("--placements=many", "--placements: many is no whole number"),
+        ("--image_size=15", "--image_size: 15 is no whole number of 16 or more"),
+        ("--examples_per_shard=0", "--examples_per_shard"),
+        ("--seed=-1", "--seed"),
+        ("--seed=0.5", "--seed"),
+        ("--fg_scale=0.5,0.4", "--fg_scale: 0.5,0.4 is no LO,HI"),
+        ("--fg_scale=0.5,1.1", "--fg_scale"),
+        ("--fg_scale=0", "--fg_scale"),
+        ("--fg_scale=nan", "--fg_scale"),
+        ("--fg_scale=a,b", "--fg_scale: a is no number"),
+        ("--fg_scale=0.1,0.2,0.3", "--fg_scale"),
+        ("--jpeg_quality=0", "--jpeg_quality: 0 is neither 1 .. 100 nor `png`"),
+        ("--jpeg_quality=101", "--jpeg_quality"),
+        ("--jpeg_quality=webp", "--jpeg_quality"),
+        ("--test_fraction=1", "--test_fraction: 1 is not in 0 .. 1"),
+        ("--test_fraction=-0.1", "--test_fraction"),
+        ("--test_fraction=nan", "--test_fraction"),
+        ("--test_fraction=0.05", "--test_fraction 0.05 of 5 backgrounds leaves the test split empty"),
+        ("--test_fraction=0.95", "--test_fraction 0.95 of 5 backgrounds leaves the train split empty"),
+        ("--split_by=class", "--split_by"),
+        ("--name=My-Data", "--name: My-Data is no name"),
+        ("--version=1.0", "--version: 1.0 is no version such as 1.0.0"),
+        ("--file_format=zip", "--file_format"),
+        ("--depth_model=nowhere.h5", "nowhere.h5"),
+        ("--depth_model=/nowhere/model.h5", "/nowhere/model.h5"),
+        ("--depth_engine=torch", "--depth_engine"),
+        ("--depth_precision=float16", "--depth_precision"),
+        ("--depth_input_size=640", "--depth_input_size: 640 is no WIDTHxHEIGHT"),
+        ("--depth_batch_size=0", "--depth_batch_size"),
+        ("--depth_bits=12", "--depth_bits"),
+        ("--backgrounds=/nowhere", "--backgrounds: there is no folder /nowhere"),
+        ("--foregrounds=/nowhere/*.png", "--foregrounds: no file matches /nowhere/*.png"),
+        ("--backgrounds=", "--backgrounds: the path is empty"),
+        ("--data_dir=", "--data_dir: the path is empty"),
+        ("--placement=3", "did you mean --placements?"),
+        ("--plaecments=3", "did you mean --placements?"),
+        ("--runer=DirectRunner", "did you mean --runner?"),
+        ("--completely_unknown", "--completely_unknown"),
+        ("stray", "stray"),
+        ("--runner=DaskRunner", "Dask"),
+        ("--runner=apache_beam.runners.dask.dask_runner.DaskRunner", "Dask"),
+        ("--runner=NoSuchRunner", "NoSuchRunner"),
+        ("--direct_num_workers=many", "--direct_num_workers"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(
+    flag: str, told: str, inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data_dir = tmp_path / "data"
+    line = error_of(capfd, ["build", *inputs.flags, f"--data_dir={data_dir}", flag])
+    assert told in line
+    assert not data_dir.exists()
+
+
+def test_a_runner_that_lacks_an_option(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Dataflow lacks its package, or where it is installed the project."""
+    line = error_of(capfd, ["build", *inputs.flags, f"--data_dir={tmp_path}", "--runner=DataflowRunner"])
+    assert "--runner: " in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["--depth_input_size=100x100", "--depth_input_size=0x64"])
+def test_depth_input_size_must_suit_the_network(
+    flag: str, inputs: Inputs, weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line = error_of(capfd, ["build", *inputs.flags, f"--data_dir={tmp_path}", f"--depth_model={weights}", flag])
+    assert "32" in line
+
+
+def test_weights_that_are_none(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    weights = tmp_path / "weights.h5"
+    weights.write_bytes(b"not HDF5 at all")
+    line = error_of(capfd, ["build", *inputs.flags, f"--data_dir={tmp_path}", f"--depth_model={weights}"])
+    assert str(weights) in line
+
+
+def test_unknown_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    line = error_of(capfd, ["biuld"])
+    assert "build" in line
+
+
+def test_all_bad_inputs_are_listed_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bad = draw_inputs(tmp_path, IMAGE_SIZE)
+    good = bad.backgrounds / "river/b0.png"
+    (bad.backgrounds / "cut.png").write_bytes(good.read_bytes()[:400])
+    (bad.backgrounds / "empty.jpg").touch()
+    (bad.backgrounds / "notes.txt").write_text("no picture")
+    shutil.copy(good, bad.backgrounds / "wide.png")  # there is a wide.bmp
+    (bad.backgrounds / ".DS_Store").touch()
+    (bad.backgrounds / "__MACOSX").mkdir()
+    (bad.backgrounds / "__MACOSX/b0.png").touch()
+    rgba = np.full((20, 20, 4), 255, np.uint8)
+    for name, alpha in (("opaque", 255), ("clear", 0), ("faint", 100)):
+        rgba[..., 3] = alpha
+        Image.fromarray(rgba).save(bad.foregrounds / f"{name}.png")
+    Image.fromarray(rgba[..., :3]).save(bad.foregrounds / "plain.jpg")
+
+    arguments = ["build", *bad.flags, f"--data_dir={tmp_path / 'data'}", *FLAGS]
+    assert commands.run(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    first, *listed = err.splitlines()
+    assert first.startswith("fgbg: 8 of 17 input pictures cannot be used")
+    assert "--skip_bad_inputs" in first
+    reasons = {Path(line.split()[0]).name: line for line in listed}
+    assert set(reasons) == {
+        "cut.png",
+        "empty.jpg",
+        "notes.txt",
+        "wide.png",
+        "opaque.png",
+        "clear.png",
+        "faint.png",
+        "plain.jpg",
+    }
+    for name, reason in {
+        "cut.png": "is truncated",
+        "empty.jpg": "is an empty file",
+        "notes.txt": "is no picture",
+        "wide.png": "has the same name",
+        "opaque.png": "is fully opaque",
+        "clear.png": "is fully transparent",
+        "faint.png": "is nowhere more than half opaque",
+        "plain.jpg": "has no alpha channel",
+    }.items():
+        assert reason in reasons[name]
+    assert "cutout" in reasons["plain.jpg"]
+    assert not (tmp_path / "data").exists()
+
+    assert commands.run([*arguments, "--skip_bad_inputs"]) == 0
+    err = capfd.readouterr().err
+    assert err.count("Left out: ") == 8
+
+
+def test_no_usable_input_at_all(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(inputs.backgrounds / "river/b0.png", photos)
+    arguments = ["build", f"--backgrounds={inputs.backgrounds}", f"--foregrounds={photos}", "--skip_bad_inputs"]
+    assert commands.run([*arguments, f"--data_dir={tmp_path}"]) == 2
+    assert f"--foregrounds: not one picture of {photos} can be used" in capfd.readouterr().err
+
+
+def test_an_empty_folder(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    line = error_of(capfd, ["build", f"--backgrounds={tmp_path}", f"--foregrounds={inputs.foregrounds}"])
+    assert f"the folder {tmp_path} holds no pictures" in line
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["build", "--help"], ["plan", "--help"]])
+def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= 100
+    if len(arguments) == 1:
+        assert "build" in out
+        assert "plan" in out
+    else:
+        assert [flag for flag in BUILD_FLAGS if not re.search(rf"{flag}\b", out)] == []
+        assert "Beam" in out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--seed=3"], ["build", "--seed=3"]])
+def test_build_is_the_command_if_none_is_named(arguments: list[str]) -> None:
+    command, values, beam_flags = options.parse(arguments)
+    assert command == "build"
+    assert values.seed == (3 if arguments else 0)
+    assert beam_flags == []
+    assert Path(values.backgrounds, "city").is_dir()
+    assert Path(values.foregrounds, "person").is_dir()
+
+
+def test_beam_flags_pass_through() -> None:
+    flags = ["--runner=DataflowRunner", "--project=p", "--region", "europe-west4", "--temp_location=gs://bucket/tmp"]
+    command, _, beam_flags = options.parse(["build", "--seed=3", *flags, "--experiments=one", "--experiments=two"])
+    assert command == "build"
+    given = options.beam_options(beam_flags).get_all_options()
+    assert given["runner"] == "DataflowRunner"
+    assert given["project"] == "p"
+    assert given["region"] == "europe-west4"
+    assert given["temp_location"] == "gs://bucket/tmp"
+    assert set(given["experiments"]) >= {"one", "two"}
+
+
+@pytest.mark.parametrize("flags", [[], ["--runner=DirectRunner"], ["--runner", "direct"]])
+def test_the_local_runner_uses_threads(flags: list[str]) -> None:
+    given = options.beam_options(flags)
+    assert options.is_local(given)
+    assert given.get_all_options()["runner"] == "FnApiRunner"
+    assert given.get_all_options()["direct_running_mode"] == "multi_threading"
+    assert given.get_all_options()["direct_num_workers"] >= 1
+
+
+def test_plan_counts_and_writes_nothing(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data_dir = tmp_path / "data"
+    before = content(tmp_path)
+    flags = (*FLAGS, "--test_fraction=0.4", f"--data_dir={data_dir}")
+    assert commands.run(["plan", *inputs.flags, *flags]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert f"= {5 * 4 * 2 * 2} examples of 48x48" in out
+    assert f"into {dataset_folder(data_dir)}" in out
+    assert re.search(r"bg +5\b", out)
+    assert re.search(r"fg +4\b", out)
+    assert re.search(r"fg_bg +80\b", out)
+    assert re.search(r"train +48 +5\b", out)
+    assert re.search(r"test +32 +4\b", out)
+    assert "of depth" not in out
+    assert not data_dir.exists()
+    assert content(tmp_path) == before
+
+    planned = _bytes(re.search(r"About ([\d.]+ \w+) in 9 shards", out)[1])
+    assert commands.run(["build", *inputs.flags, *flags]) == 0
+    made = sum(path.stat().st_size for path in shard_files(data_dir))
+    assert planned == pytest.approx(made, rel=0.1)
+    assert len(shard_files(data_dir)) == 9
+
+
+def test_plan_with_depth(inputs: Inputs, weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data_dir = tmp_path / "data"
+    assert commands.run(["plan", *inputs.flags, *FLAGS, f"--depth_model={weights}", f"--data_dir={data_dir}"]) == 0
+    out = capfd.readouterr().out
+    assert re.search(r"depth +80\b", out)
+    assert "images/s" in out
+    assert not data_dir.exists()
+
+
+def _bytes(text: str) -> float:
+    number, unit = text.split()
+    return float(number) * {"B": 1, "kB": 1e3, "MB": 1e6}[unit]
+
+
+def test_summary_tells_where_how_many_and_how_to_load(
+    inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert build(tmp_path, inputs, *FLAGS, "--name=mine", "--version=2.1.0") == 0
+    out, err = capfd.readouterr()
+    assert str(tmp_path / "mine/2.1.0") in out
+    assert "80 examples (train 80)" in out
+    assert "without depth" in out
+    assert f'tfds.load("mine:2.1.0", split="train", data_dir="{tmp_path}")' in out
+    assert "mean" in out
+    assert "5 backgrounds x 4 foregrounds x 2 x 2 placements = 80 examples in 8 shards" in err
+    # Not a terminal: plain lines, no bar.
+    assert "80 of 80 examples (100%)" in err
+    assert "\r" not in err
+    assert "\x1b" not in err
+
+
+@pytest.mark.slow
+def test_bar_on_a_terminal_goes_on_from_finished_examples(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir = tmp_path / "data"
+    monkeypatch.setattr(run_build, "close_dataset", lambda plan: None)
+    assert build(data_dir, inputs, *FLAGS) == 0
+    for path in (*shard_files(data_dir)[5:], dataset_folder(data_dir) / "manifest.json"):
+        path.unlink()
+
+    ours, theirs = pty.openpty()
+    process = start("build", *inputs.flags, f"--data_dir={data_dir}", *FLAGS, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    while chunk := _read(ours):
+        seen += chunk
+    os.close(ours)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "80 examples (train 80)" in out
+    shown = seen.decode().replace("\r\n", "\n")
+    assert "Going on after 50 finished examples." in shown
+    bars = re.findall(r"(\d+)/80 \[", shown)
+    assert bars[0] == "50"
+    assert bars[-1] == "80"
+    assert "examples/s" in shown
+    # Nothing but what was made, the announcements and the bar.
+    assert not re.search(r"oneDNN|WARNING|cuda|TFRecordDataset", shown)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:  # the other side has been closed
+        return b""
+
+
+@pytest.mark.slow
+def test_as_a_command(tmp_path: Path) -> None:
+    """What only a process of its own shows: no traceback, no chatter of libraries, and the exit status."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", f"--data_dir={tmp_path}", "--name=Bad Name", "--skip_bad_inputs"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == len(our_lines(done.stderr)) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_name_of_the_companions(inputs: Inputs, tmp_path: Path) -> None:
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {NAME, f"{NAME}_background", f"{NAME}_foreground"}
