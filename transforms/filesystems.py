@@ -136,9 +136,14 @@ def publish_file(local: Path, path: str, *, temporary_folder: str) -> None:
 
 
 def delete_file(path: str) -> None:
-    """Delete a file; nothing happens when it is not there."""
-    if exists(path):
-        FileSystems.delete([path])
+    """Delete a file; nothing happens when it is not there.
+
+    Raises:
+        RunError: it cannot be deleted.
+    """
+    with _reported(path, "delete"):
+        if exists(path):
+            FileSystems.delete([path])
 
 
 def local_folder(folder: str) -> Path | None:
@@ -151,11 +156,16 @@ def local_folder(folder: str) -> Path | None:
 
 
 def delete_tree(folder: str) -> None:
-    """Delete a folder, or everything below a prefix; nothing happens when it is not there."""
-    if exists(folder):
-        FileSystems.delete([folder])
-    elif leftovers := list(list_files(folder)):  # an object store: the "folder" is only a prefix
-        FileSystems.delete(leftovers)
+    """Delete a folder, or everything below a prefix; nothing happens when it is not there.
+
+    Raises:
+        RunError: it cannot be deleted.
+    """
+    with _reported(folder, "delete"):
+        if exists(folder):
+            FileSystems.delete([folder])
+        elif leftovers := list(list_files(folder)):  # an object store: the "folder" is only a prefix
+            FileSystems.delete(leftovers)
 
 
 @contextlib.contextmanager
@@ -182,12 +192,12 @@ def _renamed_when_complete(path: str, temporary_folder: str) -> Iterator:
 
 
 @contextlib.contextmanager
-def _reported(path: str) -> Iterator[None]:
+def _reported(path: str, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except (OSError, BeamIOError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(
-            f"Cannot write {path}: {reason}. Free space there or mend its permissions, then run the same command"
+            f"Cannot {doing} {path}: {reason}. Free space there or mend its permissions, then run the same command"
             " again: it goes on from the finished shards."
         ) from error

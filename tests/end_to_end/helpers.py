@@ -1,5 +1,6 @@
 """Tiny inputs, builds in this process or as a command, and a reader of shards that uses nothing of the project."""
 
+import contextlib
 import io
 import os
 import signal
@@ -133,7 +134,12 @@ def shard_files(data_dir: Path, name: str = NAME) -> list[Path]:
 
 def content(data_dir: Path) -> dict[str, bytes]:
     """Every file below a data directory by its relative path."""
-    return {str(p.relative_to(data_dir)): p.read_bytes() for p in sorted(data_dir.rglob("*")) if p.is_file()}
+    files = {}
+    for path in sorted(data_dir.rglob("*")):
+        # Threads of a build that failed in this process may be about to tidy up.
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            files[str(path.relative_to(data_dir))] = path.read_bytes()
+    return files
 
 
 def our_lines(stderr: str) -> list[str]:

@@ -11,10 +11,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
 
 from pipeline import run_build
+from pipeline.build_plan import BuildPlan, make_plan
+from pipeline.options import BuildOptions
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
+    LOOPBACK,
     NAME,
     TWO_PROCESSES,
     Inputs,
@@ -368,6 +373,52 @@ def test_full_disk(
     assert build(data_dir, inputs, *FLAGS) == 0
     assert finished(data_dir).items() > before.items()
     assert content(data_dir) == content(uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", [(), TWO_PROCESSES, LOOPBACK], ids=["threads", "processes", "loopback"])
+def test_a_picture_that_vanishes_meanwhile(
+    runner: tuple[str, ...],
+    uninterrupted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What a stage raises becomes the same one sentence on every runner."""
+    inputs = draw_inputs(tmp_path / "inputs", IMAGE_SIZE)
+    picture = inputs.backgrounds / "river/b1.png"
+    hidden = tmp_path / "hidden.png"
+
+    def check_and_hide(options: BuildOptions) -> BuildPlan:
+        plan = make_plan(options)
+        picture.rename(hidden)
+        return plan
+
+    data_dir = tmp_path / "data"
+    with monkeypatch.context() as patched:
+        patched.setattr(run_build, "checked_plan", check_and_hide)
+        assert build(data_dir, inputs, *FLAGS, *runner) == 1
+    (line,) = our_lines(capfd.readouterr().err)
+    assert line.startswith(f"fgbg: Cannot read {picture}")
+    assert line.endswith("restore it and run the same command again.")
+    assert_no_partial_files(data_dir, uninterrupted)
+
+    hidden.rename(picture)
+    assert build(data_dir, inputs, *FLAGS) == 0
+    assert content(data_dir) == content(uninterrupted)
+
+
+def test_what_cannot_be_deleted(
+    complete: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(paths: list[str]) -> None:
+        raise BeamIOError("Delete operation failed", {paths[0]: PermissionError(13, "Permission denied")})
+
+    monkeypatch.setattr(FileSystems, "delete", refuse)
+    assert build(complete, inputs, *FLAGS, "--overwrite") == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"Cannot delete {dataset_folder(complete)}" in line
+    assert "Permission denied" in line
 
 
 def test_output_below_a_file(tmp_path: Path, inputs: Inputs, capfd: pytest.CaptureFixture[str]) -> None:
