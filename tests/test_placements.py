@@ -79,7 +79,8 @@ def test_every_position_is_equally_likely() -> None:
 
 def test_every_size_is_equally_likely() -> None:
     layout = make_layout(backgrounds=1, foregrounds=1, placements=2_000)
-    widths = np.bincount([one.width for one in draw_all(layout, PlacementRules(32, 10, 19, ((8, 3),), seed=0))])
+    drawn = draw_all(layout, PlacementRules(32, 10, 19, ((8, 3),), seed=0))
+    widths = np.bincount([one.width for one in drawn], minlength=20)
     assert np.abs((widths[10:] - 400) / np.sqrt(400)).max() < 4
 
 

@@ -100,6 +100,15 @@ def test_records_come_back_in_order(tmp_path: Path, file_format: str, limit: int
     assert list(read_records(tmp_path / "shard", file_format, limit)) == records[:limit]
 
 
+def test_array_records_can_be_read_one_by_one(tmp_path: Path) -> None:
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    with open_writer(tmp_path / "shard", "array_record") as writer:
+        writer.write(b"record")
+    # Groups of more would be unpacked as a whole for every record that a reader picks.
+    assert "group_size:1," in ArrayRecordReader(str(tmp_path / "shard")).writer_options_string()
+
+
 @pytest.mark.parametrize("file_format", FILE_FORMATS)
 def test_files_do_not_depend_on_when_they_are_written(tmp_path: Path, file_format: str) -> None:
     for name in ("a", "b"):
