@@ -1,13 +1,14 @@
 """`build --depth_model none` against the usual script, in turn, on the same pictures and number of examples.
 
-    python benchmarks/build_speed.py --backgrounds DIR --foregrounds DIR [--examples 40000] [--rounds 3] [--presized]
+    python benchmarks/build_speed.py --backgrounds DIR --foregrounds DIR [--pictures 40] [--placements 3] [--rounds 3]
+    python benchmarks/build_speed.py --backgrounds DIR --foregrounds DIR --presized --pictures 100 --placements 2
 
 The usual script is what people write by hand: for each image open both files with PIL, paste, save a JPEG with
-`optimize` and quality 30, paste the mask and save it too. It runs in one process, as those scripts do; `build` runs with
-one worker and with two. As given, the pictures are larger than the composites, so the script resizes what it opens;
-with `--presized` it gets copies of the right size, made beforehand and not timed, which is the best that such a script
-can do. Each timing is of the whole command; "steady" is what remains of it per example after a shorter run is taken
-off: starting up, importing, checking the inputs. Medians over the rounds.
+`optimize` and quality 30, paste the mask and save it too. It runs in one process, as those scripts do; `build` runs
+with one worker and with two. As given, the pictures are larger than the composites, so the script resizes what it
+opens; with `--presized` it gets copies of the right size, made beforehand and not timed, which is the best that such a
+script can do. Each timing is of the whole command; "steady" is what remains of it per example after a run with one
+placement is taken off: starting up, importing, checking the inputs. Medians over the rounds.
 """
 
 import argparse
@@ -17,7 +18,6 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from PIL import Image
@@ -48,20 +48,29 @@ def usual_script(backgrounds: list[Path], foregrounds: list[Path], examples: int
         mask.save(out / f"mask_{number:06d}.jpg", optimize=True, quality=30)
 
 
-def presize(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, Path]:
+def copy_pictures(folder: Path, out: Path, limit: int) -> Path:
+    """Copies of `limit` pictures, spread over all of them."""
+    found = pictures_below(folder)
+    for path in [found[i * len(found) // limit] for i in range(limit)] if limit < len(found) else found:
+        copy = out / path.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return out
+
+
+def presize(backgrounds: Path, foregrounds: Path, out: Path) -> tuple[Path, Path]:
     """Copies of all pictures in the size in which the script uses them."""
-    for folder in (arguments.backgrounds, arguments.foregrounds):
-        for path in pictures_below(folder):
-            copy = scratch / folder.name / path.relative_to(folder)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            with Image.open(path) as image:
-                if folder == arguments.backgrounds:
-                    image.convert("RGB").resize((_SIDE, _SIDE)).save(copy.with_suffix(".jpg"), quality=95)
-                else:
-                    cutout = image.convert("RGBA")
-                    cutout.thumbnail((_LONGEST, _LONGEST))
-                    cutout.save(copy.with_suffix(".png"))
-    return scratch / arguments.backgrounds.name, scratch / arguments.foregrounds.name
+    for path in pictures_below(backgrounds):
+        copy = out / "bg" / path.relative_to(backgrounds).with_suffix(".jpg")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).convert("RGB").resize((_SIDE, _SIDE)).save(copy, quality=95)
+    for path in pictures_below(foregrounds):
+        copy = out / "fg" / path.relative_to(foregrounds).with_suffix(".png")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        cutout = Image.open(path).convert("RGBA")
+        cutout.thumbnail((_LONGEST, _LONGEST))
+        cutout.save(copy)
+    return out / "bg", out / "fg"
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -78,12 +87,11 @@ def time_script(folders: tuple[Path, Path], examples: int, scratch: Path) -> flo
     return seconds
 
 
-def time_build(arguments: argparse.Namespace, examples: int, scratch: Path, workers: int) -> float:
+def time_build(folders: tuple[Path, Path], placements: int, scratch: Path, workers: int) -> float:
     """Seconds of `build` on `workers` threads of one process."""
-    pairs = len(pictures_below(arguments.backgrounds)) * len(pictures_below(arguments.foregrounds))
     command = [sys.executable, "-m", "pipeline", "build", "--depth_model", "none", "--image_size", str(_SIDE)]
-    command += ["--backgrounds", str(arguments.backgrounds), "--foregrounds", str(arguments.foregrounds)]
-    command += ["--data_dir", str(scratch / "build"), "--placements", str(examples // (2 * pairs))]
+    command += ["--backgrounds", str(folders[0]), "--foregrounds", str(folders[1])]
+    command += ["--data_dir", str(scratch / "build"), "--placements", str(placements)]
     command += [f"--direct_num_workers={workers}", "--direct_running_mode=multi_threading"]
     seconds = measure(command).seconds
     shutil.rmtree(scratch / "build")
@@ -95,36 +103,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backgrounds", type=Path, required=True)
     parser.add_argument("--foregrounds", type=Path, required=True)
-    parser.add_argument("--examples", type=int, default=40_000)
+    parser.add_argument("--pictures", type=int, default=40, help="of each kind")
+    parser.add_argument("--placements", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--presized", action="store_true")
     parser.add_argument("--script", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--examples", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    backgrounds, foregrounds = pictures_below(arguments.backgrounds), pictures_below(arguments.foregrounds)
     if arguments.script:
+        backgrounds, foregrounds = pictures_below(arguments.backgrounds), pictures_below(arguments.foregrounds)
         usual_script(backgrounds, foregrounds, arguments.examples, arguments.script)
         return
-    unit = 2 * len(backgrounds) * len(foregrounds)
-    long = max(2, round(arguments.examples / unit)) * unit
-    short = unit
     runs: dict[str, list[tuple[float, float]]] = {"usual script": [], "build, 1 worker": [], "build, 2 workers": []}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        folders = (arguments.backgrounds, arguments.foregrounds)
+        ours = script = (
+            copy_pictures(arguments.backgrounds, scratch / "backgrounds", arguments.pictures),
+            copy_pictures(arguments.foregrounds, scratch / "foregrounds", arguments.pictures),
+        )
         if arguments.presized:
-            folders = presize(arguments, scratch)
+            script = presize(*ours, scratch / "presized")
+        short = 2 * len(pictures_below(ours[0])) * len(pictures_below(ours[1]))
+        long = short * arguments.placements
         for number in range(arguments.rounds):
-            start = time.perf_counter()
-            runs["usual script"].append((time_script(folders, short, scratch), time_script(folders, long, scratch)))
-            for workers in (1, 2):
-                name = f"build, {workers} worker{'s' * (workers > 1)}"
-                runs[name].append(
-                    (time_build(arguments, short, scratch, workers), time_build(arguments, long, scratch, workers))
-                )
-            print(f"round {number + 1}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    print(f"{long:,} examples of {_SIDE}x{_SIDE}, medians of {arguments.rounds}\n")
+            runs["usual script"].append((time_script(script, short, scratch), time_script(script, long, scratch)))
+            for workers, name in ((1, "build, 1 worker"), (2, "build, 2 workers")):
+                times = [time_build(ours, placements, scratch, workers) for placements in (1, arguments.placements)]
+                runs[name].append((times[0], times[1]))
+            print(f"round {number + 1} of {arguments.rounds} done", file=sys.stderr)
+    print(f"{long:,} examples of {_SIDE}x{_SIDE}, medians of {arguments.rounds} rounds\n")
     print(f"{'':18}{'seconds':>9}{'examples/s':>12}{'ratio':>7}{'steady ex./s':>14}{'ratio':>7}")
-    whole = {name: statistics.median(long_run for _, long_run in times) for name, times in runs.items()}
+    whole = {name: statistics.median(second for _, second in times) for name, times in runs.items()}
     steady = {name: statistics.median(b - a for a, b in times) / (long - short) for name, times in runs.items()}
     for name in runs:
         print(
