@@ -34,7 +34,7 @@ class CrossProduct:
     >>> product = CrossProduct(backgrounds=100, foregrounds=100, placements=20)
     >>> product.size
     400000
-    >>> [int(factor) for factor in product.coordinates(np.array([399_999]))]
+    >>> [int(factor[0]) for factor in product.coordinates(np.array([399_999]))]
     [99, 99, 1, 19]
     """
 
