@@ -116,6 +116,9 @@ def load_depth_model(
     engine: "keras" or "openvino"; precision: "float32" or "bfloat16"; input_size: (width, height), multiples of 32,
     None for the model's own (640x480 for the published ones); batch_size: the most images that go through at once.
 
+    bfloat16 is up to twice as fast. On random weights, far less smooth than trained ones, y is off by 3 % of its
+    standard deviation over the image on average and by 20 % at most.
+
     Raises InputError: weights not found, not HDF5, truncated or of another graph; input size, engine, precision or
     batch size not valid; a missing extra, with the command that installs it.
     """
