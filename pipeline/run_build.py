@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -29,15 +30,15 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
         InputError: wrong use or bad inputs; nothing was written.
         RunError: the build stopped; finished shards are kept.
     """
-    pipeline = make_pipeline(beam_options(beam_flags))
-    plan = checked_plan(options)
-    work = open_dataset(plan)
-    if work.complete:
-        print(f"{plan.files.directory} is complete already.", file=sys.stderr)
-    else:
-        announce(plan, work)
-        run_pipeline(plan, work, pipeline)
-    close_dataset(plan)
+    with _made_pipeline(beam_options(beam_flags)) as pipeline:
+        plan = checked_plan(options)
+        work = open_dataset(plan)
+        if work.complete:
+            print(f"{plan.files.directory} is complete already.", file=sys.stderr)
+        else:
+            announce(plan, work)
+            run_pipeline(plan, work, pipeline)
+        close_dataset(plan)
     print(summarize(plan))
 
 
@@ -59,18 +60,6 @@ def announce(plan: BuildPlan, work: Work) -> None:
         print(f"Left out: {bad}", file=sys.stderr)
     if work.finished_examples:
         print(f"Going on after {work.finished_examples:,} finished examples.", file=sys.stderr)
-
-
-def make_pipeline(options: PipelineOptions) -> beam.Pipeline:
-    """An empty pipeline for the runner that the options name.
-
-    Raises:
-        InputError: there is no such runner, or it lacks an option or a package.
-    """
-    try:
-        return beam.Pipeline(options=options)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise InputError(f"--runner: {' '.join(str(error).split())}") from error
 
 
 def run_pipeline(plan: BuildPlan, work: Work, pipeline: beam.Pipeline) -> None:
@@ -136,6 +125,24 @@ def _depth(plan: BuildPlan) -> str:
     if plan.depth_fingerprint is None:
         return "without depth"
     return f"depth by {plan.depth_fingerprint['weights']} ({plan.schema.depth_kind})"
+
+
+@contextmanager
+def _made_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
+    """An empty pipeline for the runner that the options name.
+
+    Raises:
+        InputError: there is no such runner, or it lacks an option or a package.
+    """
+    try:
+        pipeline = beam.Pipeline(options=options)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise InputError(f"--runner: {' '.join(str(error).split())}") from error
+    try:
+        yield pipeline
+    finally:
+        # Beam tidies up after itself only when the pipeline is run.
+        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
 
 
 @contextmanager

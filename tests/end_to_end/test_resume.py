@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -152,6 +153,18 @@ def test_a_complete_dataset_is_left_alone(complete: Path, inputs: Inputs, capfd:
     assert "is complete already." in err
     assert "240 examples" in out
     assert {path: path.stat().st_mtime_ns for path in complete.rglob("*")} == before
+
+
+def test_nothing_is_left_in_the_folder_for_temporary_files(
+    stopped: Path, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    assert build(stopped, inputs, *FLAGS, "--seed=7") == 2
+    assert build(stopped, inputs, *FLAGS) == 0
+    assert build(stopped, inputs, *FLAGS) == 0
+    assert list(scratch.iterdir()) == []
 
 
 def test_leftovers_of_a_complete_dataset_are_tidied_up(complete: Path, uninterrupted: Path, inputs: Inputs) -> None:
