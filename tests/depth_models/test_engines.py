@@ -109,7 +109,8 @@ def test_the_published_size_equals_legacy_keras(tmp_path: Path) -> None:
         np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4 * expected.std())
 
 
-@pytest.mark.parametrize("backend", ["torch", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_the_keras_graph_runs_on_other_backends(tmp_path: Path, backend: str) -> None:
     if not find_spec(backend):
         pytest.skip(f"{backend} is not installed")
