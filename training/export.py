@@ -1,0 +1,90 @@
+"""Writes a trained network as a weights file that the program reads: legacy Keras HDF5, in float16.
+
+    python -m training.export RUN WEIGHTS.h5
+
+The layout is that of Keras 2 whole-model files without their configuration, which nobody needs: a group `model_weights`
+that names its layers, each of which names its arrays. Two attributes on the root say what the program could not guess:
+`fgbg_kind` ("relative" for a distilled student, "metric" for one trained on measured depth) and `fgbg_input_size`.
+Rounding the weights to float16 halves the file and changes the output by less than what training twice would.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from training.distill import SETTINGS, build_student
+from training.loop import CHECKPOINT, load_checkpoint
+from transforms.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
+from transforms.depth_models.weights import ATTRIBUTE_INPUT_SIZE, ATTRIBUTE_KIND, Kind, Weights
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a run of `distill` or `train_rgbd`")
+    parser.add_argument("weights", type=Path, help="file to write")
+    arguments = parser.parse_args()
+    step = export_run(arguments.run, arguments.weights)
+    print(f"{arguments.weights}: {arguments.weights.stat().st_size:,} bytes, from step {step}")
+
+
+def export_run(run: Path, path: Path) -> int:
+    """Writes the weights of a run's checkpoint; returns the step it was at."""
+    settings = json.loads((run / SETTINGS).read_text())
+    fields = settings["architecture"]
+    architecture = DenseDepthArchitecture(**fields | {"blocks": tuple(fields["blocks"])})
+    size = settings["size"]
+    width, height = (size, size) if isinstance(size, int) else size
+    network = build_student(architecture, (height, width))
+    if not (run / CHECKPOINT).exists():
+        raise SystemExit(f"{run} has no checkpoint yet")
+    step, _ = load_checkpoint(run / CHECKPOINT, network)
+    layers = describe_layers(architecture)
+    write_weights(path, layers, get_weights(network, layers), settings.get("kind", "relative"), (width, height))
+    return step
+
+
+def get_weights(network: keras.Model, layers: tuple[Layer, ...]) -> Weights:
+    """The arrays of a network by layer and weight name, the inverse of `set_weights`."""
+    return {
+        layer.name: dict(
+            zip(
+                (name for name, _ in layer.weights),
+                network.get_layer(layer.keras_name).get_weights(),
+                strict=True,
+            )
+        )
+        for layer in layers
+        if layer.weights
+    }
+
+
+def write_weights(
+    path: Path, layers: tuple[Layer, ...], weights: Weights, kind: Kind, input_size: tuple[int, int]
+) -> None:
+    """Writes a weights file in float16; input_size is (width, height). The same weights give the same bytes.
+
+    Raises ValueError for values that float16 cannot hold.
+    """
+    with h5py.File(path, "w") as file:
+        file.attrs[ATTRIBUTE_KIND], file.attrs[ATTRIBUTE_INPUT_SIZE] = kind, input_size
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = np.array([layer.name.encode() for layer in layers])
+        for layer in layers:
+            names = [f"{layer.name}/{name}:0" for name, _ in layer.weights]
+            stored = group.create_group(layer.name)
+            stored.attrs["weight_names"] = np.array([name.encode() for name in names], dtype="S")
+            for name, (key, _) in zip(names, layer.weights, strict=True):
+                with np.errstate(over="ignore"):
+                    array = weights[layer.name][key].astype(np.float16)
+                if not np.isfinite(array).all():
+                    raise ValueError(f"layer {layer.name}: {key} is beyond what float16 holds")
+                stored.create_dataset(name, data=array)
+
+
+if __name__ == "__main__":
+    main()
