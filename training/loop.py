@@ -98,7 +98,10 @@ def train(
             pace.stop_after is not None and step - first >= pace.stop_after
         )
 
-    with prefetched(batch_of, step) as batches, tqdm(initial=step, total=schedule.steps, desc="Training") as bar:
+    with (
+        prefetched(batch_of, step) as batches,
+        tqdm(initial=step, total=schedule.steps, desc="Training", mininterval=1) as bar,
+    ):
         while not ended():
             optimizer.learning_rate = schedule.rate(step, seconds)
             losses.append(update(*(tf.constant(array) for array in next(batches))))

@@ -1,0 +1,41 @@
+"""Pictures, a teacher without a network, and the smallest student."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from training.teacher import Teacher
+from transforms.depth_models.densedepth import DenseDepthArchitecture
+
+SMALLEST = DenseDepthArchitecture(blocks=(1, 1, 1, 1), growth_rate=4, stem_filters=8, decoder_filters=32)
+SIZE = 64
+
+
+class BrightnessTeacher(Teacher):
+    """Bright is near: the mean of the channels over 255 is the inverse depth."""
+
+    def __init__(self) -> None:
+        """Needs no file."""
+
+    def inverse_depth(self, image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+        grey = image.mean(axis=-1, dtype=np.float32) / 255
+        return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+
+
+def write_pictures(folder: Path, backgrounds: int = 12, foregrounds: int = 8) -> Path:
+    """Dark noisy backgrounds and bright discs with alpha, each of its own pattern."""
+    random = np.random.default_rng(0)
+    for kind, count in (("backgrounds", backgrounds), ("foregrounds", foregrounds)):
+        (folder / kind / "some").mkdir(parents=True)
+        for index in range(count):
+            coarse = random.integers(0, 100, (8, 9, 3), dtype=np.uint8)
+            picture = cv2.resize(coarse, (120, 100), interpolation=cv2.INTER_CUBIC)
+            if kind == "foregrounds":
+                rows, columns = np.mgrid[:100, :120]
+                alpha = np.where((rows - 50) ** 2 + (columns - 60) ** 2 < 40**2, 255, 0).astype(np.uint8)
+                picture = np.dstack([255 - picture, alpha])
+            Image.fromarray(picture).save(folder / kind / "some" / f"{index}.png")
+    return folder

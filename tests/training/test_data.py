@@ -1,0 +1,170 @@
+"""Which pictures are trained on, and the composites made of them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.helpers import SIZE, BrightnessTeacher, write_pictures
+from training.distill import Batching, Composites
+from training.prepare import Recipe, make_part, part_name, sees_object
+from training.sources import Pool, Split, split_pictures
+from training.synthesis import Augmentation, Painter, region_map
+from training.targets import output_from_inverse
+from transforms.depth_models.images import depth_from_output
+
+RECIPE = Recipe(size=SIZE, bare=6, cutouts=3)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def split(pictures: Path) -> Split:
+    return split_pictures([pictures], 0.4, 0)
+
+
+@pytest.fixture(scope="module")
+def data(split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for part in range(2):
+        painter = Painter(split.train, SIZE, RECIPE.augmentation)
+        arrays = make_part(part, painter, BrightnessTeacher(), RECIPE, 1.2)
+        (folder / part_name(part)).mkdir()
+        for name, array in arrays.items():
+            np.save(folder / part_name(part) / f"{name}.npy", array)
+    return folder
+
+
+def names(pool: Pool) -> set[str]:
+    return {path.name for path in pool.backgrounds} | {f"fg {path.name}" for path in pool.foregrounds}
+
+
+def test_every_picture_is_on_one_side(split: Split) -> None:
+    assert not names(split.train) & names(split.held_out)
+    assert len(names(split.train)) + len(names(split.held_out)) == 20
+    assert split.held_out.backgrounds
+    assert split.held_out.foregrounds
+
+
+def test_split_depends_on_what_pictures_show(pictures: Path, split: Split, tmp_path: Path) -> None:
+    """Renamed, in another folder, recompressed and reduced, with a copy beside it: a picture stays where it was."""
+    (tmp_path / "backgrounds").mkdir()
+    for path in (pictures / "backgrounds").rglob("*.png"):
+        picture = Image.open(path).convert("RGB")
+        picture.save(tmp_path / "backgrounds" / f"renamed {path.name}")
+        picture.resize((96, 80), Image.Resampling.BOX).save(tmp_path / "backgrounds" / f"copy {path.stem}.jpg")
+    shutil.copytree(pictures / "foregrounds", tmp_path / "foregrounds")
+    again = split_pictures([tmp_path], 0.4, 0)
+    for before, after in ((split.train, again.train), (split.held_out, again.held_out)):
+        assert {f"renamed {path.name}" for path in before.backgrounds} == {path.name for path in after.backgrounds}
+
+
+def test_another_seed_splits_otherwise(pictures: Path, split: Split) -> None:
+    assert names(split_pictures([pictures], 0.4, 1).held_out) != names(split.held_out)
+
+
+def test_held_out_pictures_are_never_read(pictures: Path, split: Split, tmp_path: Path) -> None:
+    """Preparation works, and gives the same, when they do not exist."""
+    alone = tmp_path / "alone"
+    moved = []
+    for paths in (split.train.backgrounds, split.train.foregrounds):
+        for path in paths:
+            target = alone / path.relative_to(pictures)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        moved.append(tuple(alone / path.relative_to(pictures) for path in paths))
+    parts = [
+        make_part(0, Painter(pool, SIZE, RECIPE.augmentation), BrightnessTeacher(), RECIPE, 1.2)
+        for pool in (split.train, Pool(*moved))
+    ]
+    for name, array in parts[0].items():
+        np.testing.assert_array_equal(array, parts[1][name])
+
+
+def test_part_is_labelled_composites(data: Path) -> None:
+    arrays = {path.stem: np.load(path) for path in (data / part_name(0)).glob("*.npy")}
+    assert len(arrays["fg_bg"]) > 6
+    teacher = BrightnessTeacher()
+    for i, below in enumerate(arrays["bare_index"]):
+        region = np.kron(arrays["region"][i], np.ones((2, 2)))
+        outside = region == 0
+        changed = (arrays["fg_bg"][i] != arrays["bare"][below]).any(axis=-1)
+        assert changed[region == 2].mean() > 0.9
+        assert changed[outside].mean() < 0.02
+        label = output_from_inverse(teacher.inverse_depth(arrays["fg_bg"][i], (32, 32)))
+        np.testing.assert_allclose(arrays["target"][i], label, atol=4e-3)
+
+
+def test_objects_that_the_teacher_does_not_see_are_left_out(split: Split) -> None:
+    painter = Painter(split.train, SIZE, RECIPE.augmentation)
+    blind = make_part(0, painter, BrightnessTeacher(), Recipe(size=SIZE, bare=4, margin=9.0, unseen=0.0), 1.2)
+    assert blind["fg_bg"].shape == (0, SIZE, SIZE, 3)
+    assert blind["bare"].shape == (4, SIZE, SIZE, 3)
+
+
+def test_sees_object() -> None:
+    region = np.zeros((8, 8), np.uint8)
+    region[2:6, 2:6] = 1
+    region[3:5, 3:5] = 2
+    bare = np.full((8, 8), 0.3, np.float32)
+    inverse = np.where(region == 2, np.float32(0.4), bare)
+    assert sees_object(inverse, bare, region, 0.08, 0.05)
+    assert not sees_object(inverse, bare, region, 0.12, 0.05)
+    assert not sees_object(inverse, bare + 0.07, region, 0.08, 0.05)
+    assert not sees_object(inverse, bare, np.zeros_like(region), 0.08, 0.05)
+
+
+def test_region_map() -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[30:34, 30:34] = 255
+    region = region_map(mask, (64, 64), ring=5)
+    assert (region == 2).sum() == 16
+    assert region[32, 26] == 1
+    assert region[32, 22] == 0
+
+
+def test_batches_are_a_function_of_the_step(data: Path) -> None:
+    batching = Batching(pairs=2, singles=1)
+    straight, jumping = Composites(data), Composites(data)
+    batches = [straight.batch(step, batching) for step in range(12)]
+    for step in (11, 0, 5):
+        for one, other in zip(batches[step], jumping.batch(step, batching), strict=True):
+            np.testing.assert_array_equal(one, other)
+    images, targets, regions, colours = batches[0]
+    assert images.shape == (5, SIZE, SIZE, 3)
+    assert images.dtype == np.uint8
+    assert targets.shape == regions.shape == (5, 32, 32)
+    assert not regions[3:].any()
+    np.testing.assert_array_equal(colours[:2], colours[3:])
+
+
+def test_pairs_share_background_and_mirroring(data: Path) -> None:
+    for step in range(4):
+        images, _, regions, _ = Composites(data).batch(step, Batching(pairs=3))
+        for pair in range(3):
+            outside = np.kron(regions[pair], np.ones((2, 2))) == 0
+            same = (images[pair] == images[pair + 3]).all(axis=-1)
+            assert same[outside].mean() > 0.98
+
+
+def test_a_pass_shows_every_composite_once(data: Path) -> None:
+    composites = Composites(data)
+    seen = [composites._index(position, 3) for position in range(2 * len(composites))]
+    assert sorted(seen[: len(composites)]) == sorted(seen[len(composites) :]) == list(range(len(composites)))
+
+
+def test_target_becomes_metres_by_the_common_formula() -> None:
+    metres = depth_from_output(output_from_inverse(np.float32([0, 0.6, 1.2])))
+    np.testing.assert_allclose(metres, [10, 10 / 5.5, 1], rtol=1e-6)
+
+
+def test_augmentation_can_be_nothing(split: Split) -> None:
+    nothing = Augmentation((1, 1), (0.5, 0.5), 0, 0, 0, 0, 0)
+    painter = Painter(Pool(split.train.backgrounds[:1], split.train.foregrounds[:1]), SIZE, nothing)
+    one = painter.bare(np.random.default_rng(0))
+    assert abs(one.mean() - np.asarray(Image.open(split.train.backgrounds[0])).mean()) < 4
