@@ -9,6 +9,7 @@ SAMPLES = "pipeline.samples"
 
 TEST = [
     "hypothesis>=6.100",
+    "jax>=0.10",  # a second Keras backend for the depth networks
     "mypy>=1.15",
     "openvino>=2025.0",
     "pandas-stubs",
@@ -16,6 +17,7 @@ TEST = [
     "pytest>=8.3",
     "pytest-timeout>=2.3",
     "ruff>=0.11",
+    "scipy>=1.15",
     "tf_keras>=2.18",
 ]
 

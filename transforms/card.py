@@ -151,12 +151,18 @@ def _moments_table(statistics: dict[str, Any]) -> str:
             numbers(kind["std"], 4),
             numbers(kind["mean_255"], 2),
             numbers(kind["std_255"], 2),
-            f"{kind['mean_metres']:.3f} ± {kind['std_metres']:.3f}" if "mean_metres" in kind else "",
         )
         for name, kind in statistics["kinds"].items()
         if "mean" in kind
     ]
-    return _table(("kind", "mean, 0..1", "std, 0..1", "mean, 0..255", "std, 0..255", "metres"), rows)
+    table = _table(("kind", "mean, 0..1", "std, 0..1", "mean, 0..255", "std, 0..255"), rows)
+    depth = statistics["kinds"].get("depth")
+    if depth is None:
+        return table
+    return (
+        f"{table}\n\nDepth: {depth['mean_metres']:.3f} ± {depth['std_metres']:.3f} m,"
+        f" from {depth['minimum_metres']:.3f} to {depth['maximum_metres']:.3f} m."
+    )
 
 
 def _how(manifest: dict[str, Any], schema: Schema) -> str:
