@@ -29,6 +29,9 @@ Objective = Callable[..., dict[str, tf.Tensor]]
 CHECKPOINT = "checkpoint.npz"
 LOG = "log.jsonl"
 
+# Seconds; the first step, which is compiled, is the longest.
+_LONGEST_STEP = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -86,8 +89,7 @@ def train(
     step, seconds = load_checkpoint(run / CHECKPOINT, network, optimizer)
     first = step
     update = tf.function(_step(network, optimizer, objective), jit_compile=pace.compiled)
-    started = saved = time.monotonic()
-    before = seconds
+    stepped = saved = time.monotonic()
     losses: list[dict[str, tf.Tensor]] = []
 
     def save() -> None:
@@ -106,7 +108,10 @@ def train(
             optimizer.learning_rate = schedule.rate(step, seconds)
             losses.append(update(*(tf.constant(array) for array in next(batches))))
             step += 1
-            seconds = before + time.monotonic() - started
+            now = time.monotonic()
+            # A machine that slept, or a process that was paused, did not train meanwhile.
+            seconds += min(now - stepped, _LONGEST_STEP)
+            stepped = now
             bar.update()
             if len(losses) == pace.log_every:
                 means = {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
@@ -116,9 +121,9 @@ def train(
                     log.write(json.dumps({"step": step, "seconds": round(seconds, 1), **means}) + "\n")
                 bar.set_postfix({name: f"{value:.3f}" for name, value in means.items()})
                 losses.clear()
-            if time.monotonic() - saved > 60 * pace.save_minutes:
+            if now - saved > 60 * pace.save_minutes:
                 save()
-                saved = time.monotonic()
+                saved = now
     save()
     return step
 
