@@ -16,6 +16,7 @@ held-out share and the seed must be those given to `prepare`. The rows:
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,11 @@ def main() -> None:
     arguments = _parser().parse_args()
     cv2.setNumThreads(1)
     pool = split_pictures(arguments.pictures, arguments.held_out, arguments.seed).held_out
+    pool = Pool(matching(pool.backgrounds, arguments.backgrounds), matching(pool.foregrounds, arguments.foregrounds))
     print(f"{len(pool.backgrounds)} backgrounds and {len(pool.foregrounds)} foregrounds held out")
     scenes = draw_scenes(pool, arguments.count, arguments.size, arguments.seed)
-    settings = TeacherSettings(arguments.teacher, arguments.scale, tuple(arguments.mean), tuple(arguments.std))
+    size = tuple(arguments.input_size) if arguments.input_size else None
+    settings = TeacherSettings(arguments.teacher, arguments.scale, tuple(arguments.mean), tuple(arguments.std), size)
     teacher = Teacher(settings)
     model = load_depth_model(arguments.weights, engine=arguments.engine)
 
@@ -102,6 +105,14 @@ def main() -> None:
     if arguments.picture:
         sheet = contact_sheet(scenes, taught, rows[arguments.weights.name], settings.near)
         cv2.imwrite(str(arguments.picture), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+
+
+def matching(paths: tuple[Path, ...], pattern: str) -> tuple[Path, ...]:
+    """The paths in which a regular expression is found; raises SystemExit where it is found in none."""
+    chosen = tuple(path for path in paths if re.search(pattern, str(path)))
+    if not chosen:
+        raise SystemExit(f"no picture held out matches {pattern!r}")
+    return chosen
 
 
 def draw_scenes(pool: Pool, count: int, size: int, seed: int) -> Scenes:
@@ -193,11 +204,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("weights", type=Path, help="weights file to measure")
     parser.add_argument("--pictures", type=Path, action="append", required=True, help="as for `prepare`")
     parser.add_argument("--teacher", type=Path, required=True, help="ONNX depth model")
-    parser.add_argument("--scale", type=float, default=1.0, help="as for `prepare`, like --mean and --std")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="as for `prepare`, like --mean, --std and --input_size"
+    )
     parser.add_argument("--mean", type=float, nargs=3, default=(0, 0, 0))
     parser.add_argument("--std", type=float, nargs=3, default=(1, 1, 1))
+    parser.add_argument("--input_size", type=int, nargs=2)
     parser.add_argument("--held_out", type=float, default=0.12, help="as for `prepare`")
     parser.add_argument("--seed", type=int, default=0, help="as for `prepare`")
+    parser.add_argument("--backgrounds", default="", help="only those whose path matches this regular expression")
+    parser.add_argument("--foregrounds", default="", help="only those whose path matches this regular expression")
     parser.add_argument("--count", type=int, default=300, help="composites (300)")
     parser.add_argument("--size", type=int, default=224, help="side of the composites (224)")
     parser.add_argument("--engine", default="keras", help="keras or openvino")

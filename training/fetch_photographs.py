@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 
 # Smaller pictures would be enlarged to the network's 224 pixels, and blur is not what it should learn.
@@ -253,8 +254,8 @@ def reduced(data: bytes, *, cutout: bool) -> bytes | None:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     if cutout:
-        low, high = image.getchannel("A").getextrema()
-        if max(image.size) < SHORTEST_SIDE // 2 or low == 255 or high < 128:
+        levels = np.asarray(image.getchannel("A"))
+        if max(image.size) < SHORTEST_SIDE // 2 or levels.min() == 255 or levels.max() < 128:
             return None
         return data
     if min(image.size) < SHORTEST_SIDE:

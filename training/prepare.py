@@ -62,7 +62,8 @@ def main() -> None:
     arguments = _parser().parse_args()
     split = split_pictures(arguments.pictures, arguments.held_out, arguments.seed)
     recipe = Recipe(arguments.seed, arguments.size, cutouts=arguments.cutouts, unseen=arguments.unseen)
-    teacher = TeacherSettings(arguments.teacher, arguments.scale, tuple(arguments.mean), tuple(arguments.std))
+    size = tuple(arguments.input_size) if arguments.input_size else None
+    teacher = TeacherSettings(arguments.teacher, arguments.scale, tuple(arguments.mean), tuple(arguments.std), size)
     arguments.data.mkdir(parents=True, exist_ok=True)
     _write_settings(arguments.data, recipe, split.train, split.held_out)
     print(f"Training pictures: {len(split.train.backgrounds)} backgrounds, {len(split.train.foregrounds)} foregrounds")
@@ -100,7 +101,10 @@ def make_part(part: int, painter: Painter, teacher: Teacher, recipe: Recipe, nea
             arrays["region"].append(region)
             arrays["bare_index"].append(np.int32(index))
     size = recipe.size
-    empty = {"fg_bg": np.empty((0, size, size, 3), np.uint8), "target": np.empty((0, *half), np.float16)}
+    empty: dict[str, npt.NDArray] = {
+        "fg_bg": np.empty((0, size, size, 3), np.uint8),
+        "target": np.empty((0, *half), np.float16),
+    }
     empty |= {"region": np.empty((0, *half), np.uint8), "bare_index": np.empty(0, np.int32)}
     return {name: np.stack(rows) if rows else empty[name] for name, rows in arrays.items()}
 
@@ -167,6 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=float, default=1.0, help="teacher: factor on pixels 0..255 (1)")
     parser.add_argument("--mean", type=float, nargs=3, default=(0, 0, 0), help="teacher: subtracted then (0 0 0)")
     parser.add_argument("--std", type=float, nargs=3, default=(1, 1, 1), help="teacher: divided by then (1 1 1)")
+    parser.add_argument(
+        "--input_size", type=int, nargs=2, help="teacher: width and height, where its file leaves it open"
+    )
     parser.add_argument("--parts", type=int, default=105, help="parts of 128 backgrounds (105: 40,000 candidates)")
     parser.add_argument("--cutouts", type=int, default=3, help="composites drawn over each background (3)")
     parser.add_argument("--unseen", type=float, default=0.15, help="share kept where the teacher sees no object (0.15)")

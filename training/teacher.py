@@ -33,7 +33,7 @@ class Teacher:
     """The network of `settings`, loaded."""
 
     def __init__(self, settings: TeacherSettings) -> None:
-        import onnxruntime  # only training needs it
+        import onnxruntime  # type: ignore[import-untyped]  # only training needs it
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = settings.threads
@@ -42,12 +42,13 @@ class Teacher:
         node = self._session.get_inputs()[0]
         self._name = node.name
         height, width = node.shape[2:]
-        self._size = (width, height) if isinstance(width, int) and isinstance(height, int) else settings.size
-        if self._size is None:
+        size = (width, height) if isinstance(width, int) and isinstance(height, int) else settings.size
+        if size is None:
             raise ValueError(f"{settings.path} accepts any input size; say which")
-        self._mean = np.float32(settings.mean)
+        self._size: tuple[int, int] = size
+        self._mean = np.asarray(settings.mean, np.float32)
         self._factor = np.float32(settings.scale)
-        self._std = np.float32(settings.std)
+        self._std = np.asarray(settings.std, np.float32)
 
     def inverse_depth(self, image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.float32]:
         """Inverse depth of one picture: uint8 [H, W, 3] RGB -> float32 [h, w], resized to `size` (width, height)."""
