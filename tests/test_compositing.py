@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from PIL import Image
 
 from tests.pictures_helpers import Pixels, photo, write_pictures
 from transforms.assets import Assets
-from transforms.compositing import blend, composite, composite_batch
+from transforms.compositing import ExampleBatch, blend, composite, composite_batch
 from transforms.placements import Placement
 
 
@@ -123,3 +124,13 @@ def test_a_batch_survives_the_way_to_another_process(assets: Assets) -> None:
     assert copy.placements == batch.placements
     assert np.array_equal(copy.fg_bg, batch.fg_bg)
     assert np.array_equal(copy.mask, batch.mask)
+
+
+def test_runners_learn_the_size_of_a_batch_without_pickling_it(monkeypatch: pytest.MonkeyPatch, assets: Assets) -> None:
+    batch = composite_batch([place(4, 4), place(5, 3)], assets, 16)
+    coder = beam.coders.registry.get_coder(tuple[int, ExampleBatch])
+    decoded = coder.decode(coder.encode((7, batch)))[1]
+    np.testing.assert_array_equal(decoded.fg_bg, batch.fg_bg)
+    assert decoded.placements == batch.placements
+    monkeypatch.setattr(pickle, "dumps", lambda *_, **__: pytest.fail("pickled"))
+    assert coder.get_impl().estimate_size((7, batch)) >= batch.fg_bg.nbytes + batch.mask.nbytes
