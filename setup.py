@@ -57,7 +57,8 @@ setup(
     extras_require={
         "openvino": ["openvino>=2025.0"],
         "test": TEST,
-        "benchmark": ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.25"],
+        "training": ["onnxruntime>=1.32", "scikit-image>=0.26"],
+        "benchmark": ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"],
     },
     entry_points={"console_scripts": ["fgbg=pipeline.cli:main"]},
 )
