@@ -15,7 +15,7 @@ from transforms import inputs
 from transforms.assets import AssetPaths
 from transforms.cross_product import CrossProduct, ShardLayout, make_splits
 from transforms.depth import DepthSettings
-from transforms.depth_models import depth_model_fingerprint, depth_model_kind
+from transforms.depth_models import depth_model_kind
 from transforms.encoding import ExampleEncoding
 from transforms.errors import InputError
 from transforms.inputs import BadInput, Picture
@@ -47,6 +47,7 @@ class BuildPlan:
         skipped: inputs left out.
         layout: how examples are spread over shards.
         rules: what placements are drawn from.
+        depth_settings: how depth is predicted, or None.
         depth_fingerprint: what identifies the depth model, or None.
         schema: what the fields depend on.
     """
@@ -57,6 +58,7 @@ class BuildPlan:
     skipped: tuple[BadInput, ...]
     layout: ShardLayout
     rules: PlacementRules
+    depth_settings: DepthSettings | None
     depth_fingerprint: dict[str, Any] | None
     schema: Schema
 
@@ -83,21 +85,6 @@ class BuildPlan:
             foregrounds=tuple(picture.path for picture in self.foregrounds),
             image_size=self.options.image_size,
             longest_side=self.rules.longest,
-        )
-
-    @property
-    def depth_settings(self) -> DepthSettings | None:
-        """How depth is predicted, or None."""
-        if not self.options.with_depth:
-            return None
-        options = self.options
-        return DepthSettings(
-            model=options.depth_model,
-            engine=options.depth_engine,
-            precision=options.depth_precision,
-            input_size=options.depth_input_size,
-            batch_size=options.depth_batch_size,
-            bits=options.depth_bits,
         )
 
     @property
@@ -162,7 +149,8 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     Raises:
         InputError: an input or a flag cannot be used; all bad inputs are named at once.
     """
-    depth_fingerprint = _fingerprint_depth(options)
+    depth = _depth_settings(options)
+    depth_fingerprint = depth.fingerprint() if depth else None
     shortest, longest = side_range(options.image_size, options.fg_scale)
     checked = (
         inputs.check_backgrounds(options.backgrounds, image_size=options.image_size, on_checked=on_checked),
@@ -189,6 +177,7 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
             cutout_sizes=tuple((picture.width, picture.height) for picture in foregrounds),
             seed=options.seed,
         ),
+        depth_settings=depth,
         depth_fingerprint=depth_fingerprint,
         schema=Schema(
             image_size=options.image_size,
@@ -218,15 +207,16 @@ def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) 
     return min(most, max(_TINY_SHARD, -(-examples // _FEWEST_SHARDS)))
 
 
-def _fingerprint_depth(options: BuildOptions) -> dict[str, Any] | None:
+def _depth_settings(options: BuildOptions) -> DepthSettings | None:
     if not options.with_depth:
         return None
-    return depth_model_fingerprint(
-        options.depth_model,
+    return DepthSettings(
+        model=options.depth_model,
         engine=options.depth_engine,
         precision=options.depth_precision,
         input_size=options.depth_input_size,
         batch_size=options.depth_batch_size,
+        bits=options.depth_bits,
     )
 
 

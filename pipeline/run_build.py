@@ -112,7 +112,8 @@ def summarize(plan: BuildPlan) -> str:
     ]
     for name, kind in statistics["kinds"].items():
         mean, std = (" ".join(f"{value:.4f}" for value in kind.get(key, ())) for key in ("mean", "std"))
-        lines.append(f"  {name:8}{kind['images']:>10,}{format_bytes(kind['encoded_bytes']):>11}   {mean:22}  {std}")
+        size = format_bytes(kind["encoded_bytes"])
+        lines.append(f"  {name:8}{kind['images']:>10,}{size:>11}   {mean:22}  {std}".rstrip())
     lines += [
         "",
         "  Load it:",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -10,7 +11,7 @@ from apache_beam.utils.shared import Shared
 
 from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
 from transforms.compositing import ExampleBatch
-from transforms.depth_models import DepthModel, load_depth_model
+from transforms.depth_models import DepthModel, depth_model_fingerprint, load_depth_model
 from transforms.pictures import Pixels
 
 
@@ -36,13 +37,20 @@ class DepthSettings:
 
     def load(self) -> DepthModel:
         """Read the weights and build the network."""
-        return load_depth_model(
-            self.model,
-            engine=self.engine,
-            precision=self.precision,
-            input_size=self.input_size,
-            batch_size=self.batch_size,
-        )
+        return load_depth_model(self.model, **self._network)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the network, without building it."""
+        return dict(depth_model_fingerprint(self.model, **self._network))
+
+    @property
+    def _network(self) -> dict[str, Any]:
+        return {
+            "engine": self.engine,
+            "precision": self.precision,
+            "input_size": self.input_size,
+            "batch_size": self.batch_size,
+        }
 
 
 def quantize_depth(metres: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
