@@ -197,16 +197,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pointwise", type=float, default=0.25, help="weight of the point-wise term (0.25)")
     parser.add_argument("--gradient", type=float, default=1.0, help="weight of the gradient term (1)")
     parser.add_argument("--structure", type=float, default=1.0, help="weight of (1 - SSIM) / 2 (1)")
+    add_network_flags(parser, STUDENT)
+    return parser
+
+
+def add_network_flags(parser: argparse.ArgumentParser, default: DenseDepthArchitecture) -> None:
+    """Declare the flags that every training has: how the network is computed, where it starts, and its architecture."""
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--xla", action="store_true", help="compile the step with XLA (for a GPU)")
     parser.add_argument("--threads", type=int, default=0, help="processor threads (0: all)")
     parser.add_argument("--init", type=Path, help="weights file to start from")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--blocks", type=int, nargs=4, default=STUDENT.blocks)
-    parser.add_argument("--growth_rate", type=int, default=STUDENT.growth_rate)
-    parser.add_argument("--stem_filters", type=int, default=STUDENT.stem_filters)
-    parser.add_argument("--decoder_filters", type=int, default=STUDENT.decoder_filters)
-    return parser
+    parser.add_argument("--blocks", type=int, nargs=4, default=default.blocks)
+    parser.add_argument("--growth_rate", type=int, default=default.growth_rate)
+    parser.add_argument("--stem_filters", type=int, default=default.stem_filters)
+    parser.add_argument("--decoder_filters", type=int, default=default.decoder_filters)
 
 
 if __name__ == "__main__":

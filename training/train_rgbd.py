@@ -17,7 +17,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from training.distill import SETTINGS, build_student
+from training.distill import SETTINGS, add_network_flags, build_student
 from training.loop import Pace, Schedule, train
 from training.losses import LossWeights, depth_loss
 from training.rgbd import batch, find_pairs
@@ -99,15 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=4, help="pairs per step (4)")
     parser.add_argument("--rate", type=float, default=1e-4, help="highest learning rate (1e-4)")
     parser.add_argument("--warmup", type=int, default=200, help="steps to reach it (200)")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--xla", action="store_true", help="compile the step with XLA (for a GPU)")
-    parser.add_argument("--threads", type=int, default=0, help="processor threads (0: all)")
-    parser.add_argument("--init", type=Path, help="weights file to start from")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--blocks", type=int, nargs=4, default=PUBLISHED.blocks)
-    parser.add_argument("--growth_rate", type=int, default=PUBLISHED.growth_rate)
-    parser.add_argument("--stem_filters", type=int, default=PUBLISHED.stem_filters)
-    parser.add_argument("--decoder_filters", type=int, default=PUBLISHED.decoder_filters)
+    add_network_flags(parser, PUBLISHED)
     return parser
 
 

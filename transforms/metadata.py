@@ -93,8 +93,7 @@ def make_statistics(summary: BuildSummary, metadata: DatasetMetadata) -> dict[st
     )
     total = SplitSummary(0)
     for split in examples.values():
-        for name, field in split.fields.items():
-            total.fields[name] = total.fields[name] + field if name in total.fields else field
+        total.add({}, split.fields)
     number = sum(split.examples for split in examples.values())
     bits = metadata.schema.depth_bits
     return {
