@@ -143,6 +143,15 @@ def test_batches_are_a_function_of_the_step(data: Path) -> None:
     np.testing.assert_array_equal(colours[:2], colours[3:])
 
 
+def test_batches_of_smaller_pictures_show_the_same(data: Path) -> None:
+    whole = Composites(data).batch(0, Batching(pairs=2))
+    small = Composites(data).batch(0, Batching(pairs=2, size=SIZE // 2))
+    assert [array.shape[1:3] for array in small[:3]] == [(32, 32), (16, 16), (16, 16)]
+    means = whole[0].reshape(4, 32, 2, 32, 2, 3).mean(axis=(2, 4))
+    np.testing.assert_allclose(small[0], means, atol=0.51)
+    np.testing.assert_allclose(small[1], whole[1].reshape(4, 16, 2, 16, 2).mean(axis=(2, 4)), rtol=1e-5)
+
+
 def test_pairs_share_background_and_mirroring(data: Path) -> None:
     for step in range(4):
         images, _, regions, _ = Composites(data).batch(step, Batching(pairs=3))
