@@ -19,6 +19,7 @@ TEST = [
     "ruff>=0.11",
     "scipy>=1.15",
     "tf_keras>=2.18",
+    "torch>=2.6",  # the documented data loader
 ]
 
 setup(
