@@ -13,8 +13,7 @@ DEMO := demo_data
 demo: $(VENV)/installed
 	$(BIN)/python -m pipeline build --data_dir $(DEMO) --overwrite
 	@echo
-	@echo "No depth model was named, so this dataset has composites and masks, but no depth; the README's section"
-	@echo "\"Depth\" tells how to add it. Look at $(DEMO)/fg_bg_depth/1.0.0/images/examples.png and README.md beside it."
+	@echo "Look at $(DEMO)/fg_bg_depth/1.0.0/images/examples.png and README.md beside it."
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest

@@ -36,7 +36,7 @@ setup(
         SAMPLES,
     ],
     package_dir={SAMPLES: "samples"},
-    package_data={SAMPLES: ["README.md", "*/*/*"]},
+    package_data={SAMPLES: ["README.md", "*/*/*"], "transforms.depth_models": ["bundled/*"]},
     install_requires=[
         "apache-beam>=2.77,<3",
         "array_record>=0.8",

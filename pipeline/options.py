@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from transforms.cross_product import SPLIT_BY
-from transforms.depth_models.locate import KNOWN_MODELS
+from transforms.depth_models.locate import MODEL_NAMES
 from transforms.errors import InputError
 from transforms.records import FILE_FORMATS
 
@@ -185,9 +185,10 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("depth")
     group.add_argument(
         "--depth_model",
-        default=NO_DEPTH,
+        default="mini",
         metavar="MODEL",
-        help="`nyu` or `kitti` (DenseDepth), the path of a weights file, or `none` (default: %(default)s)",
+        help="`mini` (small, bundled, relative depth), `nyu` or `kitti` (DenseDepth, metres), the path of a weights"
+        " file, or `none` (default: %(default)s)",
     )
     group.add_argument(
         "--depth_engine",
@@ -202,7 +203,7 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
         "--depth_input_size",
         type=_size,
         metavar="WxH",
-        help="size the network sees, multiples of 32 (default: the model's own, 640x480 for DenseDepth)",
+        help="size the network sees, multiples of 32 (default: the model's own: 640x480, for mini 224x224)",
     )
     group.add_argument(
         "--depth_batch_size",
@@ -237,7 +238,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, BuildOptions, list[str]]:
         fields[kind] = _local_path(fields[kind] or str(samples_folder() / kind))
     fields["data_dir"] = _local_path(fields["data_dir"] or _default_data_dir())
     model = fields["depth_model"]
-    if model not in (NO_DEPTH, *KNOWN_MODELS) and ("/" in model or Path(model).exists()):
+    if model not in (NO_DEPTH, *MODEL_NAMES) and ("/" in model or Path(model).exists()):
         fields["depth_model"] = _local_path(model)
     return command, BuildOptions(**fields), beam_flags
 

@@ -21,6 +21,12 @@ def card(dataset: SmallDataset, **manifest: Any) -> str:
     return render_card(make_statistics(summary, dataset.metadata), told, dataset.schema, dataset.files, "images/x.png")
 
 
+def sheet(dataset: SmallDataset) -> Image.Image:
+    dataset.write_all()
+    shard = dataset.files.shard_name("train", 0, dataset.layout.shards_of(dataset.layout.splits[0]))
+    return Image.open(io.BytesIO(contact_sheet(dataset.files, shard, dataset.companions["background"], 3)))
+
+
 def row(text: str, name: str) -> list[str]:
     """The cells of the first table row that starts with this name."""
     (line, *_) = re.findall(rf"^\| {name} \|.*$", text, re.MULTILINE)
@@ -56,7 +62,7 @@ def test_card_tells_how_to_load_it(tmp_path: Path) -> None:
 def test_card_tells_what_made_the_depth(tmp_path: Path) -> None:
     text = card(SmallDataset(tmp_path, depth_bits=16))
     assert "predicted for each composite by `w.h5` (sha256 0123456789ab…, keras, float32, input 640x480)" in text
-    assert "`metres = depth / 1000`" in text
+    assert "linear: metres = depth / 1000." in text
 
 
 def test_card_without_depth_says_so(tmp_path: Path) -> None:
@@ -99,7 +105,7 @@ def test_examples_shown_are_varied() -> None:
 @pytest.mark.parametrize("depth_bits", [None, 8, 16])
 def test_contact_sheet_is_a_picture(tmp_path: Path, depth_bits: int | None) -> None:
     dataset = SmallDataset(tmp_path, depth_bits=depth_bits)
-    image = Image.open(io.BytesIO(contact_sheet(dataset.files, dataset.write(0).file)))
+    image = sheet(dataset)
     assert image.format == "PNG"
     assert min(image.size) > 300
 
@@ -108,7 +114,7 @@ def test_contact_sheet_keeps_the_order_of_channels(tmp_path: Path, monkeypatch: 
     dataset = SmallDataset(tmp_path)
     red = photo(16, 16) * 0 + np.array([255, 0, 0], np.uint8)
     monkeypatch.setattr(dataset.assets, "background", lambda _: red)
-    sheet = np.asarray(Image.open(io.BytesIO(contact_sheet(dataset.files, dataset.write(0).file))).convert("RGB"))
-    pure_red, pure_blue = ((sheet == colour).all(axis=-1).sum() for colour in ((255, 0, 0), (0, 0, 255)))
+    pixels = np.asarray(sheet(dataset).convert("RGB"))
+    pure_red, pure_blue = ((pixels == colour).all(axis=-1).sum() for colour in ((255, 0, 0), (0, 0, 255)))
     assert pure_red > 10_000
     assert pure_blue == 0

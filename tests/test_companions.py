@@ -8,7 +8,7 @@ import pytest
 
 from tests.dataset_helpers import SmallDataset
 from transforms import companions
-from transforms.companions import CompanionShard, companion_shards, write_companion
+from transforms.companions import CompanionShard, companion_shards, read_companion, write_companion
 from transforms.pictures import Pixels
 from transforms.records import parse_record, read_records
 from transforms.shards import ShardSummary
@@ -48,6 +48,26 @@ def test_backgrounds_as_they_were_composited(tmp_path: Path, monkeypatch: pytest
     assert [(record["id"], record["class"]) for record in records] == [(0, 0), (1, 1), (2, 0)]
     for i, record in enumerate(records):
         assert np.array_equal(decode(record["image"]), dataset.assets.background(i))
+
+
+@pytest.mark.parametrize("per_shard", [1, 2, 256])
+def test_wanted_backgrounds_are_read_by_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_shard: int) -> None:
+    monkeypatch.setattr(companions, "PICTURES_PER_SHARD", per_shard)
+    dataset = SmallDataset(tmp_path)
+    write(dataset, "background")
+    read = read_companion(dataset.companions["background"], "background", 3, {0, 2})
+    assert sorted(read) == [0, 2]
+    for index, fields in read.items():
+        assert np.array_equal(decode(fields["image"]), dataset.assets.background(index))
+
+
+def test_shards_without_wanted_pictures_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(companions, "PICTURES_PER_SHARD", 1)
+    dataset = SmallDataset(tmp_path)
+    summaries, _ = write(dataset, "background")
+    for one in (0, 2):
+        Path(dataset.companions["background"].path(summaries[one].file)).unlink()
+    assert list(read_companion(dataset.companions["background"], "background", 3, [1])) == [1]
 
 
 def test_foregrounds_with_their_masks(tmp_path: Path) -> None:

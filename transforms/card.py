@@ -1,9 +1,7 @@
 """The dataset card: a README.md and a contact sheet that show what was made and say how."""
 
 import json
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from tfds_builder.features import DEPTH_FORMULAS, EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE, Schema, depth_meaning
-from transforms import filesystems
+from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE, Schema, depth_meaning
+from transforms.companions import read_companion
 from transforms.encoding import encode_png
 from transforms.pictures import Pixels
-from transforms.records import parse_record, read_records
-from transforms.shards import DatasetFiles
+from transforms.records import parse_record
+from transforms.shards import DatasetFiles, read_shard
 
 _SHOWN = 6
 # So many records of the first shard are looked through for a varied choice.
@@ -27,13 +25,19 @@ _HEADER = 26
 _BAR = 74
 
 
-def contact_sheet(files: DatasetFiles, shard_name: str) -> bytes:
-    """A PNG with the first examples of a shard: composite, mask and, if there is one, depth in colour with a scale."""
-    with tempfile.TemporaryDirectory(prefix="fgbg-") as scratch:
-        local = Path(scratch) / "shard"
-        local.write_bytes(filesystems.read_bytes(files.path(shard_name)))
-        rows = _varied(map(parse_record, read_records(local, files.file_format, limit=_SEARCHED)))
+def contact_sheet(files: DatasetFiles, shard_name: str, companion: DatasetFiles, backgrounds: int) -> bytes:
+    """A PNG with examples of a shard: background, composite, mask and, if there is one, depth in colour with a scale.
+
+    Args:
+        files: the dataset.
+        shard_name: one of its shards.
+        companion: its backgrounds.
+        backgrounds: how many these are.
+    """
+    rows = _varied(map(parse_record, read_shard(files, shard_name, limit=_SEARCHED)))
+    below = read_companion(companion, "background", backgrounds, {row["bg"] for row in rows})
     kinds: dict[str, list[Pixels]] = {
+        "bg": [_decode(below[row["bg"]]["image"], cv2.IMREAD_COLOR_RGB) for row in rows],
         "fg_bg": [_decode(row["fg_bg"], cv2.IMREAD_COLOR_RGB) for row in rows],
         "mask": [_decode(row["mask"], cv2.IMREAD_COLOR_RGB) for row in rows],
     }
@@ -80,7 +84,7 @@ def render_card(
         f"# {files.name} {files.version}",
         "Foreground cut-outs composited over backgrounds at random places and sizes, with exact binary masks"
         + (" and depth maps." if schema.depth_bits else ". This dataset was made without depth."),
-        f"![Examples: composite, mask{', depth' if schema.depth_bits else ''}]({picture})",
+        f"![Examples: background, composite, mask{', depth' if schema.depth_bits else ''}]({picture})",
         "## Load it",
         "```python\nimport tensorflow_datasets as tfds\n\n"
         f'dataset = tfds.load("{files.name}:{files.version}", split="train", data_dir=...)  # the folder above'
@@ -184,7 +188,7 @@ def _how(manifest: dict[str, Any], schema: Schema) -> str:
             f"- **depth**: predicted for each composite by `{depth['weights']}` (sha256 {depth['sha256'][:12]}…,"
             f" {depth['engine']},"
             f" {depth['precision']}, input {depth['input_size'][0]}x{depth['input_size'][1]}),"
-            f" {schema.depth_kind}; `{DEPTH_FORMULAS[schema.depth_bits]}`."
+            f" {schema.depth_kind}. {depth_meaning(schema.depth_bits, schema.depth_kind)}"
         )
     return "\n".join(lines)
 

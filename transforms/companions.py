@@ -1,7 +1,8 @@
 """The two companion datasets: the backgrounds and the foregrounds themselves, as they were composited."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -10,8 +11,8 @@ from tfds_builder.features import Schema
 from transforms.assets import AssetPaths, Assets
 from transforms.encoding import encode_mask, encode_rgb, encode_rgba
 from transforms.pictures import MASK_THRESHOLD, Pixels
-from transforms.records import Fields
-from transforms.shards import DatasetFiles, ShardSummary, write_shard
+from transforms.records import Fields, parse_record
+from transforms.shards import DatasetFiles, ShardSummary, read_shard, write_shard
 from transforms.statistics import Moments
 
 PICTURES_PER_SHARD = 256
@@ -32,6 +33,26 @@ def companion_shards(kind: str, pictures: int) -> list[CompanionShard]:
     """The shards that hold this many pictures."""
     count = -(-pictures // PICTURES_PER_SHARD)
     return [CompanionShard(kind, index, count) for index in range(count)]
+
+
+def shard_indices(shard: CompanionShard, pictures: int) -> range:
+    """Which of this many pictures a shard holds."""
+    return range(pictures * shard.index // shard.count, pictures * (shard.index + 1) // shard.count)
+
+
+def read_companion(files: DatasetFiles, kind: str, pictures: int, wanted: Collection[int]) -> dict[int, dict[str, Any]]:
+    """The fields of the wanted pictures, by their index; only the shards that hold one are read.
+
+    Raises:
+        OSError: a shard is not there or cannot be read.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for shard in companion_shards(kind, pictures):
+        here = set(wanted).intersection(shard_indices(shard, pictures))
+        if here:
+            records = read_shard(files, files.shard_name(SPLIT, shard.index, shard.count))
+            found |= {fields["id"]: fields for fields in map(parse_record, records) if fields["id"] in here}
+    return found
 
 
 def background_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[Fields]:
@@ -59,8 +80,7 @@ def foreground_examples(assets: Assets, schema: Schema, indices: range) -> Itera
 def write_companion(shard: CompanionShard, files: DatasetFiles, paths: AssetPaths, schema: Schema) -> ShardSummary:
     """Write one shard of backgrounds or foregrounds."""
     assets = Assets(paths)
-    total = len(paths.backgrounds if shard.kind == "background" else paths.foregrounds)
-    indices = range(total * shard.index // shard.count, total * (shard.index + 1) // shard.count)
+    indices = shard_indices(shard, len(paths.backgrounds if shard.kind == "background" else paths.foregrounds))
     moments: dict[str, Moments | None]
     if shard.kind == "background":
         examples = background_examples(assets, schema, indices)

@@ -13,6 +13,7 @@ from tfds_builder.features import (
     MILLIMETRES_PER_METRE,
     Schema,
     background_features,
+    depth_meaning,
     example_features,
     foreground_features,
     supervised_keys,
@@ -79,7 +80,9 @@ def write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:
     manifest = make_manifest(summary, metadata)
     files.write("statistics.json", _json(statistics))
     files.write("manifest.json", _json(manifest))
-    files.write(CONTACT_SHEET, contact_sheet(files, next(iter(splits.values())).ordered_shards[0].file))
+    first = next(iter(splits.values())).ordered_shards[0].file
+    picture = contact_sheet(files, first, metadata.companions["background"], len(schema.backgrounds.names))
+    files.write(CONTACT_SHEET, picture)
     files.write("README.md", render_card(statistics, manifest, schema, files, CONTACT_SHEET).encode())
     _write_tfds(files, example_features(schema), splits, keys=supervised_keys(schema))
     return files.directory
@@ -125,8 +128,10 @@ def make_manifest(summary: BuildSummary, metadata: DatasetMetadata) -> dict[str,
             for shard in content.ordered_shards
         ]
         datasets.setdefault(dataset, {})[split] = shards
+    bits = metadata.schema.depth_bits
     return {
         **metadata.configuration,
+        "depth_meaning": None if bits is None else depth_meaning(bits, metadata.schema.depth_kind),
         "skipped": [{"path": path, "reason": reason} for path, reason in metadata.skipped],
         "shards": datasets,
     }

@@ -21,7 +21,7 @@ from transforms.compositing import ExampleBatch
 from transforms.cross_product import ShardLayout
 from transforms.encoding import ExampleEncoding, encode_example
 from transforms.errors import RunError
-from transforms.records import Fields, open_writer, serialize_record
+from transforms.records import Fields, open_writer, read_records, serialize_record
 from transforms.statistics import Moments
 
 
@@ -194,6 +194,23 @@ def write_shard(
         filesystems.write_bytes(files.summary_path(name), summary.to_json(), temporary_folder=temporary)
         filesystems.publish_file(local, files.path(name), temporary_folder=temporary)
     return summary
+
+
+def read_shard(files: DatasetFiles, shard_name: str, limit: int | None = None) -> Iterator[bytes]:
+    """The records of a finished shard in order, the first `limit` of them if given.
+
+    Raises:
+        OSError: there is no such shard, or it cannot be read.
+    """
+    folder = filesystems.local_folder(files.directory)
+    if folder is not None:
+        yield from read_records(folder / shard_name, files.file_format, limit)
+        return
+    # The readers of both formats take local files only.
+    with tempfile.TemporaryDirectory(prefix="fgbg-") as scratch:
+        local = Path(scratch) / "shard"
+        local.write_bytes(filesystems.read_bytes(files.path(shard_name)))
+        yield from read_records(local, files.file_format, limit)
 
 
 def read_summary(files: DatasetFiles, shard_name: str, size: int) -> ShardSummary:

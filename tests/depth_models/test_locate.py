@@ -10,7 +10,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 
 from tests.depth_models.helpers import write_random_weights
 from transforms.depth_models import depth_model_fingerprint, locate
-from transforms.depth_models.locate import KNOWN_MODELS, KnownModel, locate_weights, open_weights
+from transforms.depth_models.locate import PUBLISHED_MODELS, PublishedModel, locate_weights, open_weights
 from transforms.errors import InputError
 
 
@@ -22,7 +22,7 @@ def _nothing_fetched_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def serve(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     """Makes "nyu" come from a file here."""
-    monkeypatch.setitem(KNOWN_MODELS, "nyu", KnownModel("nyu.h5", "https://page.example/nyu", file.as_uri()))
+    monkeypatch.setitem(PUBLISHED_MODELS, "nyu", PublishedModel("nyu.h5", "https://page.example/nyu", file.as_uri()))
 
 
 def cached(tmp_path: Path) -> list[str]:
@@ -35,7 +35,7 @@ def test_a_path_is_itself(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(InputError, match=r"'nyx': there is no such weights file, and the names known are nyu, kitti"):
+    with pytest.raises(InputError, match=r"'nyx': there is no such .* the names known are mini, nyu, kitti"):
         locate_weights("nyx")
 
 

@@ -36,7 +36,8 @@ class Inputs:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        return (f"--backgrounds={self.backgrounds}", f"--foregrounds={self.foregrounds}")
+        """Name the pictures, and no depth unless a later flag asks for it: most tests are not about depth."""
+        return (f"--backgrounds={self.backgrounds}", f"--foregrounds={self.foregrounds}", "--depth_model=none")
 
 
 def draw_inputs(folder: Path, side: int) -> Inputs:

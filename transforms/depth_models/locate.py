@@ -1,6 +1,7 @@
-"""Finds a weights file: a path or Beam filesystem URI, or a name that stands for a published file.
+"""Finds a weights file: a path or Beam filesystem URI, or a name that stands for a bundled or a published file.
 
-A name is looked for in $FGBG_MODEL_DIR, then in the cache folder, then fetched into the cache folder.
+A bundled file lies in this package. A published one is looked for in $FGBG_MODEL_DIR, then in the cache folder, then
+fetched into the cache folder.
 """
 
 import os
@@ -23,7 +24,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class KnownModel:
+class PublishedModel:
     """A published weights file: the name it is kept under, where a person finds it and where a program does."""
 
     file_name: str
@@ -31,50 +32,57 @@ class KnownModel:
     address: str
 
 
-def _on_google_drive(file_name: str, identifier: str) -> KnownModel:
+def _on_google_drive(file_name: str, identifier: str) -> PublishedModel:
     # "confirm" skips the page that warns of a file too large for a virus scan.
-    return KnownModel(
+    return PublishedModel(
         file_name,
         f"https://drive.google.com/file/d/{identifier}/view",
         f"https://drive.usercontent.google.com/download?id={identifier}&export=download&confirm=t",
     )
 
 
-KNOWN_MODELS = {
+# Installed with the package, so that a worker finds them as the launcher does.
+BUNDLED_MODELS = {"mini": Path(__file__).with_name("bundled") / "mini.h5"}
+
+PUBLISHED_MODELS = {
     "nyu": _on_google_drive("nyu.h5", "19dfvGvDfCRYaqxVKypp1fRHwK7XtSjVu"),
     "kitti": _on_google_drive("kitti.h5", "19flUnbJ_6q2xtjuUQvjt1Y1cJRwOr-XY"),
 }
 
+MODEL_NAMES = (*BUNDLED_MODELS, *PUBLISHED_MODELS)
+
 
 def locate_weights(name_or_path: str) -> str:
-    """The path or URI of the weights; fetches a known file that is nowhere yet.
+    """The path or URI of the weights; fetches a published file that is nowhere yet.
 
-    Raises InputError when a known file can neither be found nor fetched, saying where to get it and where to put it,
-    and when a name is not known. That a path exists is seen when it is opened.
+    Raises InputError when a published file can neither be found nor fetched, saying where to get it and where to put
+    it, and when a name is not known. That a path exists is seen when it is opened.
     """
-    known = KNOWN_MODELS.get(name_or_path)
-    if known is None:
+    if name_or_path in BUNDLED_MODELS:
+        return str(BUNDLED_MODELS[name_or_path])
+    published = PUBLISHED_MODELS.get(name_or_path)
+    if published is None:
         if "/" not in name_or_path and not Path(name_or_path).exists():
             raise InputError(
                 f"depth model {name_or_path!r}: there is no such weights file, and the names known are "
-                f"{', '.join(KNOWN_MODELS)}"
+                f"{', '.join(MODEL_NAMES)}"
             )
         return name_or_path
     folders = [cache_folder()]
     if model_dir := os.environ.get(MODEL_DIR_VARIABLE):
         folders.insert(0, Path(model_dir))
     for folder in folders:
-        if (folder / known.file_name).is_file():
-            return str(folder / known.file_name)
-    target = cache_folder() / known.file_name
+        if (folder / published.file_name).is_file():
+            return str(folder / published.file_name)
+    target = cache_folder() / published.file_name
     try:
-        _fetch(known.address, target)
+        _fetch(published.address, target)
     except (OSError, InputError) as error:
         searched = " nor in ".join(map(str, folders))
         raise InputError(
-            f"depth model {name_or_path!r}: {known.file_name} is not in {searched} and could not be fetched "
-            f"({error}); get it from {known.page} in a browser and put it at {target}, or set ${MODEL_DIR_VARIABLE} to "
-            "the folder that holds it"
+            f"depth model {name_or_path!r}: {published.file_name} is not in {searched} and could not be fetched "
+            f"({error}); get it from {published.page} in a browser and put it at {target}, or set "
+            f"${MODEL_DIR_VARIABLE} to the folder that holds it"
         ) from error
     return str(target)
 

@@ -1,0 +1,96 @@
+"""The bundled depth model: what a build makes when no model is named, and whether it sees what it should."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from pipeline import commands, options
+from tests.end_to_end.helpers import dataset_folder, draw_inputs, shard_files
+from training.metrics import sight, spearman, vertical_ramp
+from training.synthesis import region_map
+from transforms.depth import quantize_depth
+from transforms.depth_models import DepthModel, load_depth_model
+from transforms.depth_models.locate import BUNDLED_MODELS
+from transforms.records import parse_record, read_records
+
+MOST_BYTES = 3_000_000
+
+
+@pytest.fixture(scope="module")
+def mini() -> DepthModel:
+    return load_depth_model("mini")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample pictures with two placements, no depth flag given."""
+    data_dir = tmp_path_factory.mktemp("mini")
+    assert commands.run([f"--data_dir={data_dir}", "--placements=2"]) == 0
+    return data_dir
+
+
+def decoded(data: bytes) -> npt.NDArray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+@pytest.fixture(scope="module")
+def rows(data_dir: Path) -> list[dict]:
+    return [parse_record(record) for path in shard_files(data_dir) for record in read_records(path, "tfrecord")]
+
+
+def test_it_is_the_default() -> None:
+    assert options.parse(["build"])[1].depth_model == "mini"
+    assert options.parse(["plan"])[1].depth_model == "mini"
+
+
+def test_it_is_small_relative_and_needs_no_folder(mini: DepthModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert BUNDLED_MODELS["mini"].stat().st_size <= MOST_BYTES
+    assert (mini.kind, mini.input_size) == ("relative", (224, 224))
+    monkeypatch.setenv("FGBG_MODEL_DIR", "/nowhere")
+    assert load_depth_model("mini").fingerprint == mini.fingerprint
+
+
+def test_dataset_says_that_its_depth_is_relative(data_dir: Path) -> None:
+    folder = dataset_folder(data_dir)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["depth_model"]["weights"] == "mini.h5"
+    assert manifest["depth_model"]["kind"] == "relative"
+    assert "not measured" in manifest["depth_meaning"]
+    assert "not measured" in (folder / "README.md").read_text()
+    assert "not measured" in (folder / "features.json").read_text()
+
+
+def test_depth_is_what_the_model_says_of_each_composite(tmp_path: Path, mini: DepthModel) -> None:
+    inputs = draw_inputs(tmp_path / "inputs", 64)
+    lossless = ["--image_size=64", "--placements=1", "--jpeg_quality=png", "--depth_model=mini"]
+    assert commands.run(["build", *inputs.flags, f"--data_dir={tmp_path / 'data'}", *lossless]) == 0
+    rows = [parse_record(r) for path in shard_files(tmp_path / "data") for r in read_records(path, "tfrecord")]
+    composites, depth = (np.stack([decoded(row[name]) for row in rows]) for name in ("fg_bg", "depth"))
+    # A millimetre for sums in another order.
+    difference = quantize_depth(mini.predict(composites), 16).astype(int) - depth
+    assert np.abs(difference).max() <= 1
+
+
+def test_metres_are_nominal_on_one_scale(rows: list[dict]) -> None:
+    depth = np.stack([decoded(row["depth"]) for row in rows])
+    assert depth.min() >= 900
+    assert depth.max() <= 10_000
+    assert depth.std(axis=(1, 2)).mean() > 500
+
+
+def test_it_sees_scenes_and_cut_outs(rows: list[dict]) -> None:
+    # Coarse limits that a broken file, or another order of channels or axes, would miss by far. The figures proper are
+    # in the model card.
+    margins, ramps = [], []
+    for row in rows:
+        inverse = 1000 / decoded(row["depth"]).astype(np.float32)
+        mask = decoded(row["mask"])
+        margins.append(sight(inverse, None, region_map(mask, mask.shape[::-1])).margin)
+        ramps.append(spearman(inverse, vertical_ramp(*inverse.shape)))
+    assert np.mean(np.array(margins) > 0) > 0.7
+    assert np.mean(ramps) > 0.5
