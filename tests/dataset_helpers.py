@@ -13,6 +13,7 @@ from transforms.compositing import ExampleBatch, composite_batch
 from transforms.cross_product import CrossProduct, ShardLayout, make_splits
 from transforms.encoding import ExampleEncoding, encode_example
 from transforms.metadata import DatasetMetadata
+from transforms.placement_counts import count_placements
 from transforms.placements import PlacementRules, draw_placements
 from transforms.shards import DatasetFiles, ShardSummary, summarize_batch, write_shard
 from transforms.summary import BuildSummary, SummarizeShardsFn
@@ -73,6 +74,7 @@ class SmallDataset:
             count=place.count,
             examples=examples,
             moments=summarize_batch(batch),
+            placements=count_placements(batch, self.encoding),
         )
 
     def write_shards(self) -> list[ShardSummary]:

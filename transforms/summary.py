@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 
 from transforms.errors import RunError
+from transforms.placement_counts import PlacementCounts
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, read_summary
 
 
@@ -27,11 +28,13 @@ class SplitSummary:
         count: how many shards the split has when it is complete.
         shards: the shards that were seen, by number.
         fields: summary of each image field over these shards.
+        placements: counts over their examples; None in a companion dataset.
     """
 
     count: int
     shards: dict[int, ShardRecord] = field(default_factory=dict)
     fields: dict[str, FieldSummary] = field(default_factory=dict)
+    placements: PlacementCounts | None = None
 
     @property
     def examples(self) -> int:
@@ -59,7 +62,12 @@ class SplitSummary:
             )
         return [self.shards[index] for index in range(self.count)]
 
-    def add(self, shards: dict[int, ShardRecord], fields: dict[str, FieldSummary]) -> None:
+    def add(
+        self,
+        shards: dict[int, ShardRecord],
+        fields: dict[str, FieldSummary],
+        placements: PlacementCounts | None,
+    ) -> None:
         """Add shards that this summary does not hold yet.
 
         Raises:
@@ -70,6 +78,8 @@ class SplitSummary:
         self.shards |= shards
         for name, summary in fields.items():
             self.fields[name] = self.fields[name] + summary if name in self.fields else summary
+        if placements is not None:
+            self.placements = placements if self.placements is None else self.placements + placements
 
 
 # (dataset, split) -> summary
@@ -86,7 +96,8 @@ class SummarizeShardsFn(beam.CombineFn):
     def add_input(self, accumulator: BuildSummary, shard: ShardSummary) -> BuildSummary:
         """Add one shard."""
         split = accumulator.setdefault((shard.dataset, shard.split), SplitSummary(shard.count))
-        split.add({shard.index: ShardRecord(shard.file, shard.examples, shard.size, shard.sha256)}, shard.fields)
+        record = ShardRecord(shard.file, shard.examples, shard.size, shard.sha256)
+        split.add({shard.index: record}, shard.fields, shard.placements)
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[BuildSummary]) -> BuildSummary:
@@ -94,7 +105,7 @@ class SummarizeShardsFn(beam.CombineFn):
         merged: BuildSummary = {}
         for accumulator in accumulators:
             for key, split in accumulator.items():
-                merged.setdefault(key, SplitSummary(split.count)).add(split.shards, split.fields)
+                merged.setdefault(key, SplitSummary(split.count)).add(split.shards, split.fields, split.placements)
         return merged
 
     def extract_output(self, accumulator: BuildSummary) -> BuildSummary:
