@@ -87,7 +87,7 @@ def render_card(
         f"![Examples: background, composite, mask{', depth' if schema.depth_bits else ''}]({picture})",
         "## Load it",
         "```python\nimport tensorflow_datasets as tfds\n\n"
-        f'dataset = tfds.load("{files.name}:{files.version}", split="train", data_dir=...)  # the folder above'
+        f'dataset = tfds.load("{files.full_name}", split="train", data_dir=...)  # the folder above'
         f" {files.name}/\n```",
         "## What is in it",
         _kinds_table(statistics, schema),

@@ -96,7 +96,7 @@ def make_statistics(summary: BuildSummary, metadata: DatasetMetadata) -> dict[st
     )
     total = SplitSummary(0)
     for split in examples.values():
-        total.add({}, split.fields)
+        total.add({}, split.fields, split.placements)
     number = sum(split.examples for split in examples.values())
     bits = metadata.schema.depth_bits
     return {
@@ -108,11 +108,13 @@ def make_statistics(summary: BuildSummary, metadata: DatasetMetadata) -> dict[st
             "fg_mask": _describe("fg_mask", foregrounds.fields["mask"], foregrounds.examples, bits),
             **{name: _describe(name, field, number, bits) for name, field in total.fields.items()},
         },
+        "placements": _named(total, metadata.schema),
         "splits": {
             name: {
                 "examples": split.examples,
                 "bytes": split.size,
                 "kinds": {kind: _describe(kind, field, split.examples, bits) for kind, field in split.fields.items()},
+                "placements": _named(split, metadata.schema),
             }
             for name, split in examples.items()
         },
@@ -135,6 +137,15 @@ def make_manifest(summary: BuildSummary, metadata: DatasetMetadata) -> dict[str,
         "skipped": [{"path": path, "reason": reason} for path, reason in metadata.skipped],
         "shards": datasets,
     }
+
+
+def _named(split: SplitSummary, schema: Schema) -> dict[str, Any]:
+    """The counts of a split with the names of the classes."""
+    assert split.placements is not None
+    counts = split.placements.to_json()
+    for name, labels in (("bg_class", schema.backgrounds), ("fg_class", schema.foregrounds)):
+        counts[name] = dict(zip(labels.classes, counts[name], strict=True))
+    return counts
 
 
 def _describe(kind: str, field: FieldSummary, images: int, depth_bits: int | None) -> dict[str, Any]:
@@ -175,7 +186,11 @@ def _write_tfds(files: DatasetFiles, features: Any, splits: dict[str, SplitSumma
 
     info = tfds.core.DatasetInfo(
         builder=DatasetIdentity(
-            name=files.name, version=tfds.core.Version(files.version), data_dir=files.directory, module_name=""
+            name=files.name,
+            version=tfds.core.Version(files.version),
+            data_dir=files.directory,
+            module_name="",
+            config_name=files.config,
         ),
         description=DESCRIPTION,
         features=features,

@@ -21,6 +21,7 @@ from transforms.compositing import ExampleBatch
 from transforms.cross_product import ShardLayout
 from transforms.encoding import ExampleEncoding, encode_example
 from transforms.errors import RunError
+from transforms.placement_counts import PlacementCounts, count_placements
 from transforms.records import Fields, open_writer, read_records, serialize_record
 from transforms.statistics import Moments
 
@@ -34,17 +35,28 @@ class DatasetFiles:
         name: name of the dataset.
         version: for example "1.0.0".
         file_format: "tfrecord" or "array_record".
+        config: name of TFDS's builder config, which has a folder of its own, or "".
     """
 
     data_dir: str
     name: str
     version: str
     file_format: str
+    config: str = ""
 
     @property
     def directory(self) -> str:
-        """The dataset's folder, data_dir/name/version."""
-        return filesystems.join(self.data_dir, self.name, self.version)
+        """The dataset's folder, data_dir/name/version or data_dir/name/config/version."""
+        return filesystems.join(self.data_dir, self.name, *([self.config] if self.config else []), self.version)
+
+    @property
+    def full_name(self) -> str:
+        """What `tfds.load` finds it by.
+
+        >>> DatasetFiles("", "fg_bg_depth", "1.0.0", "tfrecord", config="tiny").full_name
+        'fg_bg_depth/tiny:1.0.0'
+        """
+        return f"{self.name}/{self.config}:{self.version}" if self.config else f"{self.name}:{self.version}"
 
     @property
     def work_folder(self) -> str:
@@ -109,6 +121,7 @@ class ShardSummary:
         size: bytes of the file.
         sha256: of the file.
         fields: summary of each image field.
+        placements: counts over its examples; None in a companion dataset.
     """
 
     dataset: str
@@ -120,10 +133,12 @@ class ShardSummary:
     size: int
     sha256: str
     fields: dict[str, FieldSummary]
+    placements: PlacementCounts | None = None
 
     def to_json(self) -> bytes:
         """As a small file; `from_json` reads it back."""
-        content = asdict(replace(self, fields={}))
+        content = asdict(replace(self, fields={}, placements=None))
+        content["placements"] = self.placements and self.placements.to_json()
         content["fields"] = {
             name: {"encoded_bytes": field.encoded_bytes, "moments": field.moments and field.moments.to_json()}
             for name, field in self.fields.items()
@@ -138,7 +153,8 @@ class ShardSummary:
             name: FieldSummary(field["encoded_bytes"], field["moments"] and Moments.from_json(field["moments"]))
             for name, field in content.pop("fields").items()
         }
-        return cls(fields=fields, **content)
+        placements = content.pop("placements")
+        return cls(fields=fields, placements=placements and PlacementCounts.from_json(placements), **content)
 
 
 def write_shard(
@@ -149,6 +165,7 @@ def write_shard(
     count: int,
     examples: Iterable[Fields],
     moments: Mapping[str, Moments | None],
+    placements: PlacementCounts | None = None,
 ) -> ShardSummary:
     """Write one shard and its summary; both appear complete or not at all.
 
@@ -159,6 +176,7 @@ def write_shard(
         count: shards of the split.
         examples: fields of each record, in order; read once.
         moments: sums of the pixels of each image field, or None.
+        placements: counts over the examples, if there are any.
 
     Raises:
         RunError: the disk is full or the place cannot be written.
@@ -189,6 +207,7 @@ def write_shard(
             size=local.stat().st_size,
             sha256=sha256,
             fields={field: FieldSummary(encoded_bytes[field], moments[field]) for field in moments},
+            placements=placements,
         )
         temporary = files.temporary_folder
         filesystems.write_bytes(files.summary_path(name), summary.to_json(), temporary_folder=temporary)
@@ -284,6 +303,7 @@ class _WriteShards(beam.DoFn):
             count=place.count,
             examples=self._encoded(batch),
             moments=summarize_batch(batch),
+            placements=count_placements(batch, self._encoding),
         )
         self._examples.inc(summary.examples)
         self._shards.inc()
