@@ -14,7 +14,7 @@ TEST = [
     "openvino>=2025.0",
     "pandas-stubs",
     "psutil>=6",
-    "pycocotools>=2.0.8",
+    "pycocotools>=2.0.10",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
     "ruff>=0.11",
@@ -57,7 +57,7 @@ setup(
         "pandas>=2.2",
     ],
     extras_require={
-        "coco": ["pycocotools>=2.0.8"],  # `export --format coco`; from 2.0.8 on it works with NumPy 2
+        "coco": ["pycocotools>=2.0.10"],  # `export --format coco`
         "openvino": ["openvino>=2025.0"],
         "test": TEST,
         "training": ["onnxruntime>=1.32", "scikit-image>=0.26"],
