@@ -37,7 +37,11 @@ setup(
         SAMPLES,
     ],
     package_dir={SAMPLES: "samples"},
-    package_data={SAMPLES: ["README.md", "*/*/*"], "transforms.depth_models": ["bundled/*"]},
+    package_data={
+        SAMPLES: ["README.md", "*/*/*"],
+        "transforms.depth_models": ["bundled/*"],
+        "tfds_builder": ["*/README.md", "*/CITATIONS.bib", "*/TAGS.txt"],
+    },
     install_requires=[
         "apache-beam>=2.77,<3",
         "array_record>=0.8",

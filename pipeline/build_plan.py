@@ -136,7 +136,8 @@ class BuildPlan:
         return {"fingerprint": fingerprint, **content, "made_with": made_with}
 
     def _files(self, name: str) -> DatasetFiles:
-        return DatasetFiles(self.options.data_dir, name, self.options.version, self.options.file_format)
+        options = self.options
+        return DatasetFiles(options.data_dir, name, options.version, options.file_format, options.config)
 
 
 def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: None) -> BuildPlan:
@@ -153,8 +154,15 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     depth_fingerprint = depth.fingerprint() if depth else None
     shortest, longest = side_range(options.image_size, options.fg_scale)
     checked = (
-        inputs.check_backgrounds(options.backgrounds, image_size=options.image_size, on_checked=on_checked),
-        inputs.check_foregrounds(options.foregrounds, sides=range(shortest, longest + 1), on_checked=on_checked),
+        inputs.check_backgrounds(
+            options.backgrounds, image_size=options.image_size, most=options.most_pictures, on_checked=on_checked
+        ),
+        inputs.check_foregrounds(
+            options.foregrounds,
+            sides=range(shortest, longest + 1),
+            most=options.most_pictures,
+            on_checked=on_checked,
+        ),
     )
     skipped = tuple(bad for kind in checked for bad in kind.bad)
     _refuse_bad_inputs(skipped, checked, options)

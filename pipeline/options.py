@@ -26,13 +26,22 @@ LOSSLESS = "png"
 NO_DEPTH = "none"
 
 _LOCAL_RUNNER = "FnApiRunner"
+# What Beam's options say of workers when nobody has.
+_BEAMS_WORKERS = ("in_memory", 1)
 # More threads than this wait for each other in one Python process; more processes can be asked for by Beam's flags.
 _MOST_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """The values of the flags of `build` and `plan`. See `add_build_flags` for their meaning."""
+    """The values of the flags of `build` and `plan`. See `add_build_flags` for their meaning.
+
+    Two have no flag; the TFDS builder sets them.
+
+    Attributes:
+        config: name of TFDS's builder config, which has a folder of its own, or "".
+        most_pictures: use only the first so many backgrounds and foregrounds, or None for all.
+    """
 
     backgrounds: str
     foregrounds: str
@@ -56,6 +65,8 @@ class BuildOptions:
     split_by: str
     skip_bad_inputs: bool
     overwrite: bool
+    config: str = ""
+    most_pictures: int | None = None
 
     @property
     def with_depth(self) -> bool:
@@ -262,15 +273,29 @@ def beam_options(flags: Sequence[str]) -> PipelineOptions:
         close = difflib.get_close_matches(name, [*ours, *theirs], 1)
         hint = f"did you mean {close[0]}?" if close else "see `python -m pipeline build --help`."
         raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
-    options = PipelineOptions(list(flags))
+    return complete_beam_options(PipelineOptions(list(flags)))
+
+
+def complete_beam_options(options: PipelineOptions) -> PipelineOptions:
+    """The same options with what they leave open filled in: the local runner, with one thread per core.
+
+    Raises:
+        InputError: the runner is known to lose data.
+    """
     runner = options.view_as(StandardOptions)
-    if runner.runner is None or runner.runner.lower() in ("direct", "directrunner"):
+    # A name, None or, in a program, a runner, whose text has its class.
+    named = str(runner.runner).lower()
+    if named in ("none", "direct", "directrunner"):
         # DirectRunner would first try to download another runner; this is the engine it falls back to.
         runner.runner = _LOCAL_RUNNER
-    if "dask" in runner.runner.lower():
+    if "dask" in named:
         raise InputError("--runner: the Dask runner loses parts of this pipeline without a word; name another runner.")
-    if runner.runner == _LOCAL_RUNNER and not any(flag.startswith("--direct_") for flag in flags):
-        direct = options.view_as(DirectOptions)
+    direct = options.view_as(DirectOptions)
+    told = (
+        any(flag.startswith("--direct_") for flag in options._flags or ())
+        or (direct.direct_running_mode, direct.direct_num_workers) != _BEAMS_WORKERS
+    )
+    if runner.runner == _LOCAL_RUNNER and not told:
         direct.direct_running_mode = "multi_threading"
         direct.direct_num_workers = min(os.cpu_count() or 1, _MOST_THREADS)
     return options

@@ -30,7 +30,17 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
         InputError: wrong use or bad inputs; nothing was written.
         RunError: the build stopped; finished shards are kept.
     """
-    with _made_pipeline(beam_options(beam_flags)) as pipeline:
+    print(summarize(build_dataset(options, beam_options(beam_flags))))
+
+
+def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions) -> BuildPlan:
+    """Make the dataset, or go on where an earlier run stopped; return what it was made from.
+
+    Raises:
+        InputError: wrong use or bad inputs; nothing was written.
+        RunError: the build stopped; finished shards are kept.
+    """
+    with _made_pipeline(pipeline_options) as pipeline:
         plan = checked_plan(options)
         work = open_dataset(plan)
         if work.complete:
@@ -39,7 +49,7 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
             announce(plan, work)
             run_pipeline(plan, work, pipeline)
         close_dataset(plan)
-    print(summarize(plan))
+    return plan
 
 
 def checked_plan(options: BuildOptions) -> BuildPlan:
@@ -117,7 +127,7 @@ def summarize(plan: BuildPlan) -> str:
     lines += [
         "",
         "  Load it:",
-        f'    tfds.load("{plan.files.name}:{plan.files.version}", split="train", data_dir="{plan.options.data_dir}")',
+        f'    tfds.load("{plan.files.full_name}", split="train", data_dir="{plan.options.data_dir}")',
     ]
     return "\n".join(lines)
 

@@ -16,7 +16,7 @@ DEPTH_FORMULAS = {16: "metres = depth / 1000", 8: "metres = depth / 255 * 10"}
 
 @dataclass(frozen=True)
 class Labels:
-    """Names and classes of the pictures of one kind, in the order of their index.
+    """Names and classes of the pictures of one kind, in the order of their index; none if they are not known yet.
 
     Attributes:
         names: path below the input folder without suffix.
@@ -76,10 +76,10 @@ def example_features(schema: Schema) -> Any:
             encoding_format="png",
             doc="255 where the placed cut-out's alpha is at least 128, else 0: exactly binary. inside = mask > 0.",
         ),
-        "bg": tf.ClassLabel(names=schema.backgrounds.names, doc="Which background; the id in the background dataset."),
-        "fg": tf.ClassLabel(names=schema.foregrounds.names, doc="Which foreground; the id in the foreground dataset."),
-        "bg_class": tf.ClassLabel(names=schema.backgrounds.classes, doc="Sub-folder of the background."),
-        "fg_class": tf.ClassLabel(names=schema.foregrounds.classes, doc="Sub-folder of the foreground."),
+        "bg": _label(schema.backgrounds.names, "Which background; the id in the background dataset."),
+        "fg": _label(schema.foregrounds.names, "Which foreground; the id in the foreground dataset."),
+        "bg_class": _label(schema.backgrounds.classes, "Sub-folder of the background."),
+        "fg_class": _label(schema.foregrounds.classes, "Sub-folder of the foreground."),
         "flipped": tf.Scalar(dtype=np.bool_, doc="Whether the foreground is mirrored left-right."),
         "placement": tf.Scalar(dtype=np.int32, doc="Which of the random placements of this pair, from 0."),
         "bbox": tf.BBoxFeature(doc="Box of the mask: ymin, xmin, ymax, xmax as fractions of the image side."),
@@ -110,8 +110,8 @@ def background_features(schema: Schema) -> Any:
                 encoding_format="png",
                 doc="The background as it was composited: centre square, area-resized. RGB uint8, lossless.",
             ),
-            "id": tf.ClassLabel(names=schema.backgrounds.names, doc="The `bg` of the examples."),
-            "class": tf.ClassLabel(names=schema.backgrounds.classes, doc="Sub-folder."),
+            "id": _label(schema.backgrounds.names, "The `bg` of the examples."),
+            "class": _label(schema.backgrounds.classes, "Sub-folder."),
         }
     )
 
@@ -130,8 +130,8 @@ def foreground_features(schema: Schema) -> Any:
             "mask": tf.Image(
                 shape=(None, None, 1), encoding_format="png", doc="255 where alpha is at least 128, else 0."
             ),
-            "id": tf.ClassLabel(names=schema.foregrounds.names, doc="The `fg` of the examples."),
-            "class": tf.ClassLabel(names=schema.foregrounds.classes, doc="Sub-folder."),
+            "id": _label(schema.foregrounds.names, "The `fg` of the examples."),
+            "class": _label(schema.foregrounds.classes, "Sub-folder."),
         }
     )
 
@@ -151,3 +151,10 @@ def depth_meaning(bits: int, kind: str | None) -> str:
 def supervised_keys(schema: Schema) -> tuple[str, Any]:
     """What `as_supervised=True` yields: (fg_bg, mask), or (fg_bg, (mask, depth))."""
     return ("fg_bg", "mask") if schema.depth_bits is None else ("fg_bg", ("mask", "depth"))
+
+
+def _label(names: tuple[str, ...], meaning: str) -> Any:
+    from tensorflow_datasets import features as tf
+
+    # With no names at all, TFDS would take it that there are no classes, and refuse those that it reads later.
+    return tf.ClassLabel(names=names or None, doc=meaning)

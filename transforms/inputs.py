@@ -108,9 +108,9 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
 
 
 def check_backgrounds(
-    folder_or_glob: str, *, image_size: int, on_checked: Callable[[], None] = lambda: None
+    folder_or_glob: str, *, image_size: int, most: int | None = None, on_checked: Callable[[], None] = lambda: None
 ) -> CheckedInputs:
-    """Find the backgrounds and decode every one of them.
+    """Find the backgrounds, or only so many of them, and decode every one.
 
     Raises:
         InputError: there is no such folder, or nothing in it.
@@ -121,13 +121,17 @@ def check_backgrounds(
         return image_size, image_size
 
     found, bad = find_pictures(folder_or_glob, "--backgrounds")
-    return _check_all(found, bad, check, on_checked)
+    return _check_all(found[:most], bad, check, on_checked)
 
 
 def check_foregrounds(
-    folder_or_glob: str, *, sides: Sequence[int], on_checked: Callable[[], None] = lambda: None
+    folder_or_glob: str,
+    *,
+    sides: Sequence[int],
+    most: int | None = None,
+    on_checked: Callable[[], None] = lambda: None,
 ) -> CheckedInputs:
-    """Find the foregrounds, decode every one and prove that it leaves a mask at each longest side of `sides`.
+    """Find the foregrounds, or only so many; decode each and prove that it leaves a mask at every longest side.
 
     Raises:
         InputError: there is no such folder, or nothing in it.
@@ -145,7 +149,7 @@ def check_foregrounds(
         return width, height
 
     found, bad = find_pictures(folder_or_glob, "--foregrounds")
-    return _check_all(found, bad, check, on_checked)
+    return _check_all(found[:most], bad, check, on_checked)
 
 
 def _check_all(

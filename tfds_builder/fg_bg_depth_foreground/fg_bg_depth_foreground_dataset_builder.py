@@ -1,0 +1,13 @@
+"""The companion dataset of foregrounds."""
+
+from typing import Any
+
+from tfds_builder.builder import PipelineBuilder
+from tfds_builder.features import Schema, foreground_features
+
+
+class Builder(PipelineBuilder):
+    """The cut-outs before placement; preparing them prepares `fg_bg_depth`, beside which they are written."""
+
+    def _features(self, schema: Schema) -> Any:
+        return foreground_features(schema)
