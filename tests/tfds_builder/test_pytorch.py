@@ -1,0 +1,114 @@
+"""PyTorch reads a dataset at random without TensorFlow, as docs/pytorch.md says: its code runs here as it stands."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.dataset_helpers import SmallDataset
+from transforms.metadata import write_metadata
+from transforms.shards import DatasetFiles
+
+DOCUMENT = Path(__file__).parents[2] / "docs/pytorch.md"
+NAME = "fg_bg_depth"
+TRAIN = 24
+
+READ_ALL = """
+import json, sys
+import tensorflow_datasets as tfds
+import torch
+
+def collate(examples):
+    assert "tensorflow" not in sys.modules
+    return {
+        name: [[int(example["example_id"]), int(example[name].astype(int).sum())] for example in examples]
+        for name in ("fg_bg", "mask", "depth")
+    }
+
+if __name__ == "__main__":
+    workers = int(sys.argv[1])
+    source = tfds.data_source("fg_bg_depth", split="train", data_dir="data/")
+    loader = torch.utils.data.DataLoader(
+        source, batch_size=5, shuffle=True, num_workers=workers, collate_fn=collate,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    found = {"fg_bg": [], "mask": [], "depth": []}
+    for batch in loader:
+        for name, pairs in batch.items():
+            found[name] += pairs
+    backwards = [int(source[i]["example_id"]) for i in reversed(range(len(source)))]
+    print(json.dumps([found, backwards, "tensorflow" in sys.modules]))
+"""
+
+
+@pytest.fixture(scope="module", params=[16, 8], ids=["16-bit depth", "8-bit depth"])
+def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SmallDataset:
+    """ArrayRecord files below data/, under the default name."""
+    made = SmallDataset(tmp_path_factory.mktemp("dataset"), depth_bits=request.param, file_format="array_record")
+    data_dir = str(made.folder / "data")
+    made.files = DatasetFiles(data_dir, NAME, "1.0.0", "array_record")
+    made.companions = {
+        kind: DatasetFiles(data_dir, f"{NAME}_{kind}", "1.0.0", "array_record") for kind in made.companions
+    }
+    write_metadata(made.write_all(), made.metadata)
+    return made
+
+
+def pictures(dataset: SmallDataset) -> dict[str, np.ndarray]:
+    """The images of `train` as they were before encoding, in stored order."""
+    batches = [dataset.batch(shard) for shard in range(dataset.layout.num_shards)]
+    return {
+        name: np.concatenate([getattr(batch, name) for batch in batches])[:TRAIN] for name in ("fg_bg", "mask", "depth")
+    }
+
+
+def sums(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).sum(axis=1, dtype=np.int64)
+
+
+def run(code: str, *arguments: str, folder: Path, python_path: Path | None = None) -> str:
+    """What a script prints that is run as a file, in a process that has nothing of this project."""
+    script = folder / "script.py"
+    script.write_text(code)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if python_path:
+        environment["PYTHONPATH"] = str(python_path)
+    command = [sys.executable, str(script), *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_example_once_and_by_index(dataset: SmallDataset, workers: int) -> None:
+    found, backwards, tensorflow = json.loads(run(READ_ALL, str(workers), folder=dataset.folder))
+    assert not tensorflow
+    stored = [int(i) for shard in range(dataset.layout.num_shards) for i in dataset.layout.example_ids(shard)][:TRAIN]
+    assert backwards == stored[::-1]
+    pixels = pictures(dataset)
+    for name, pairs in found.items():
+        assert sorted(pairs) == sorted([i, int(total)] for i, total in zip(stored, sums(pixels[name]), strict=True))
+
+
+@pytest.mark.slow
+def test_the_documented_code_runs_without_tensorflow(dataset: SmallDataset, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    if dataset.depth_bits == 8:
+        assert "/ 1000" in code
+        code = code.replace("/ 1000", "/ 255 * 10")
+    # Whoever imports it, in whatever process, gets an error.
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('TensorFlow is not installed')")
+    printed = run(code, folder=dataset.folder, python_path=tmp_path)
+    batches = re.findall(r"\((\d+), 6, 16, 16\) (\S+) foreground, (\S+) m", printed)
+    counts = np.array([int(count) for count, _, _ in batches])
+    assert sorted(counts) == [8, 8, 8]
+    pixels = pictures(dataset)
+    assert np.mean([float(mean) for _, mean, _ in batches]) == pytest.approx((pixels["mask"] > 0).mean(), abs=1e-3)
+    metres = pixels["depth"] / 1000 if dataset.depth_bits == 16 else pixels["depth"] / 255 * 10
+    assert np.mean([float(mean) for _, _, mean in batches]) == pytest.approx(metres.mean(), abs=1e-2)
