@@ -48,6 +48,7 @@ setup(
         "cachetools>=5.5",
         "h5py>=3.12",
         "keras>=3.15,<4",
+        "matplotlib>=3.9",
         "numpy>=2.0,<3",
         # The headless build has the same cv2 and needs no display libraries, which slim worker images lack.
         "opencv-python-headless>=4.11,<6",

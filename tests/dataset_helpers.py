@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.pictures_helpers import make_schema, write_pictures
-from tfds_builder.features import Schema
+from tfds_builder.features import Labels, Schema
 from transforms.assets import AssetPaths, Assets
 from transforms.companions import companion_shards, write_companion
 from transforms.compositing import ExampleBatch, composite_batch
@@ -99,14 +99,32 @@ class SmallDataset:
             "engine": "keras",
             "precision": "float32",
             "input_size": [640, 480],
+            "kind": self.schema.depth_kind,
         }
         configuration = {
             "fingerprint": "f",
-            "configuration": {"placements": 3, "placed_sides": [5, 8]},
+            "configuration": {
+                "image_size": IMAGE_SIZE,
+                "placements": 3,
+                "placed_sides": [5, 8],
+                "seed": 0,
+                "jpeg_quality": "png",
+                "depth_bits": self.depth_bits,
+                "test_fraction": 0.4,
+                "split_by": "background",
+            },
             "depth_model": depth,
+            "inputs": {
+                "backgrounds": _inputs(self.schema.backgrounds),
+                "foregrounds": _inputs(self.schema.foregrounds),
+            },
         }
         skipped = (("bg/cut.jpg", "is truncated"),)
         return DatasetMetadata(self.files, self.companions, self.schema, configuration, skipped)
+
+
+def _inputs(labels: Labels) -> list[dict[str, str]]:
+    return [{"label": name, "class": kind} for name, kind in zip(labels.names, labels.class_of, strict=True)]
 
 
 def summarize(shards: list[ShardSummary]) -> BuildSummary:

@@ -1,6 +1,5 @@
 """The card: what was made, in numbers and pictures."""
 
-import io
 import re
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,23 @@ from PIL import Image
 
 from tests.dataset_helpers import SmallDataset
 from tests.pictures_helpers import photo
-from transforms.card import _varied, colour_depth, contact_sheet, depth_in_metres, format_bytes, render_card
+from transforms.assets import Assets
+from transforms.card import _shown, _varied, format_bytes, render_card, write_card
 from transforms.metadata import make_manifest, make_statistics
 
 
 def card(dataset: SmallDataset, **manifest: Any) -> str:
     summary = dataset.write_all()
     told = make_manifest(summary, dataset.metadata) | manifest
-    return render_card(make_statistics(summary, dataset.metadata), told, dataset.schema, dataset.files, "images/x.png")
+    return render_card(make_statistics(summary, dataset.metadata), told, dataset.files)
 
 
-def sheet(dataset: SmallDataset) -> Image.Image:
-    dataset.write_all()
-    shard = dataset.files.shard_name("train", 0, dataset.layout.shards_of(dataset.layout.splits[0]))
-    return Image.open(io.BytesIO(contact_sheet(dataset.files, shard, dataset.companions["background"], 3)))
+def written(dataset: SmallDataset) -> Path:
+    """The folder with the card."""
+    summary = dataset.write_all()
+    statistics, manifest = make_statistics(summary, dataset.metadata), make_manifest(summary, dataset.metadata)
+    write_card(dataset.files, dataset.companions, statistics, manifest)
+    return Path(dataset.files.directory)
 
 
 def row(text: str, name: str) -> list[str]:
@@ -79,22 +81,6 @@ def test_card_without_inputs_left_out_says_so(tmp_path: Path) -> None:
     assert "## Inputs left out\n\nNone.\n" in card(SmallDataset(tmp_path), skipped=[])
 
 
-@pytest.mark.parametrize(
-    ("stored", "metres"), [(np.uint16(2_500), 2.5), (np.uint8(51), 2.0), (np.uint16(65_535), 65.535)]
-)
-def test_depth_in_metres(stored: np.integer, metres: float) -> None:
-    assert depth_in_metres(np.array([[stored]])) == pytest.approx(metres)
-
-
-def test_near_is_bright() -> None:
-    colours = colour_depth(np.array([[1, 5, 9]], np.float32), 1, 9).astype(int).sum(axis=-1)[0]
-    assert colours[0] > colours[1] > colours[2]
-
-
-def test_flat_depth_can_be_coloured() -> None:
-    assert colour_depth(np.full((2, 2), 3, np.float32), 3, 3).shape == (2, 2, 3)
-
-
 def test_examples_shown_are_varied() -> None:
     pairs = [(0, 0), (0, 0), (0, 1), (1, 1), (2, 0), (2, 2)]
     chosen = _varied({"fg": fg, "bg": bg} for fg, bg in pairs)
@@ -103,18 +89,56 @@ def test_examples_shown_are_varied() -> None:
 
 
 @pytest.mark.parametrize("depth_bits", [None, 8, 16])
-def test_contact_sheet_is_a_picture(tmp_path: Path, depth_bits: int | None) -> None:
-    dataset = SmallDataset(tmp_path, depth_bits=depth_bits)
-    image = sheet(dataset)
-    assert image.format == "PNG"
-    assert min(image.size) > 300
+def test_every_picture_of_the_card_is_there(tmp_path: Path, depth_bits: int | None) -> None:
+    folder = written(SmallDataset(tmp_path, depth_bits=depth_bits))
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (folder / "README.md").read_text())
+    assert len(shown) == 6
+    assert sorted(shown) == sorted(str(path.relative_to(folder)) for path in (folder / "images").iterdir())
+    for name in shown:
+        with Image.open(folder / name) as image:
+            image.load()
+            assert image.format == "PNG"
+            assert min(image.size) > 100
 
 
-def test_contact_sheet_keeps_the_order_of_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = SmallDataset(tmp_path)
+def test_pictures_keep_the_order_of_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     red = photo(16, 16) * 0 + np.array([255, 0, 0], np.uint8)
-    monkeypatch.setattr(dataset.assets, "background", lambda _: red)
-    pixels = np.asarray(sheet(dataset).convert("RGB"))
-    pure_red, pure_blue = ((pixels == colour).all(axis=-1).sum() for colour in ((255, 0, 0), (0, 0, 255)))
-    assert pure_red > 10_000
-    assert pure_blue == 0
+    monkeypatch.setattr(Assets, "background", lambda *_: red)
+    folder = written(SmallDataset(tmp_path))
+    for name, least in (("examples", 10_000), ("backgrounds", 3 * 16 * 16)):
+        pixels = np.asarray(Image.open(folder / f"images/{name}.png").convert("RGB"))
+        pure_red, pure_blue = ((pixels == colour).all(axis=-1).sum() for colour in ((255, 0, 0), (0, 0, 255)))
+        assert pure_red >= least
+        assert pure_blue == 0
+
+
+def test_header_is_what_the_hub_reads(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    _, header, _ = card(SmallDataset(tmp_path, depth_bits=8)).split("---\n", 2)
+    fields = yaml.safe_load(header)
+    assert fields["task_categories"] == ["image-segmentation", "depth-estimation"]
+    assert fields["size_categories"] == ["n<1K"]
+    assert fields["pretty_name"] == "small:1.0.0"
+
+
+def test_card_counts_classes(tmp_path: Path) -> None:
+    text = card(SmallDataset(tmp_path))
+    # Backgrounds: two of class river and one of class street, each with 2 x 2 x 3 examples.
+    assert row(text, "river")[1:] == ["2", "24"]
+    assert row(text, "street")[1:] == ["1", "12"]
+    assert row(text, "dog")[1:] == row(text, "cat")[1:] == ["1", "18"]
+    assert "18 of 36 foregrounds are mirrored" in text
+
+
+def test_card_tells_the_statistics_of_each_split(tmp_path: Path) -> None:
+    text = card(SmallDataset(tmp_path)).split("## Mean and standard deviation")[1]
+    assert len(re.findall(r"^\| mask \|", text, re.MULTILINE)) == 3
+    assert "Split `train`:" in text
+    assert "Split `test`:" in text
+
+
+def test_many_pictures_are_shown_evenly() -> None:
+    assert _shown(3) == [0, 1, 2]
+    chosen = _shown(1_000)
+    assert (len(chosen), chosen[0], chosen[-1]) == (100, 0, 999)
+    assert max(np.diff(chosen)) <= 11

@@ -185,7 +185,7 @@ def test_the_same_summary_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_names_that_are_not_ascii_stay_readable(tmp_path: Path) -> None:
     dataset = SmallDataset(tmp_path)
     metadata = dataset.metadata
-    metadata.configuration["inputs"] = "Brücke 猫"
+    metadata.configuration["inputs"]["backgrounds"][0]["label"] = "Brücke 猫"
     write_metadata(dataset.write_all(), metadata)
     assert "Brücke 猫" in Path(dataset.files.path("manifest.json")).read_text(encoding="utf-8")
 

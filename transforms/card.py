@@ -1,17 +1,25 @@
-"""The dataset card: a README.md and a contact sheet that show what was made and say how."""
+"""The dataset card: a README.md with pictures that shows what was made and says how.
+
+It is made from the dataset's own files alone (statistics.json, manifest.json, shards, companions), so that it can be
+made again at any time.
+"""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
 
-from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE, Schema, depth_meaning
+from transforms.card_pictures import (
+    depth_in_metres,
+    examples_sheet,
+    histograms_plot,
+    pictures_sheet,
+    placements_plot,
+)
 from transforms.companions import read_companion
-from transforms.encoding import encode_png
 from transforms.pictures import Pixels
 from transforms.records import parse_record
 from transforms.shards import DatasetFiles, read_shard
@@ -19,91 +27,116 @@ from transforms.shards import DatasetFiles, read_shard
 _SHOWN = 6
 # So many records of the first shard are looked through for a varied choice.
 _SEARCHED = 60
-_TILE = 192
-_GAP = 6
-_HEADER = 26
-_BAR = 74
+# So many pictures and classes at most are shown of each kind.
+_MOST_PICTURES = 100
+_MOST_CLASSES = 40
+
+_EXAMPLES = "images/examples.png"
+_HISTOGRAMS = "images/histograms.png"
+_PLACEMENTS = "images/placements.png"
+_BACKGROUNDS = "images/backgrounds.png"
+_FOREGROUNDS = "images/foregrounds.png"
+_FOREGROUND_MASKS = "images/foreground_masks.png"
+
+# Of the Hugging Face hub, by the number of examples below which they hold.
+_SIZE_CATEGORIES = {
+    1_000: "n<1K",
+    10_000: "1K<n<10K",
+    100_000: "10K<n<100K",
+    1_000_000: "100K<n<1M",
+    10_000_000: "1M<n<10M",
+    100_000_000: "10M<n<100M",
+    1_000_000_000: "100M<n<1B",
+}
 
 
-def contact_sheet(files: DatasetFiles, shard_name: str, companion: DatasetFiles, backgrounds: int) -> bytes:
-    """A PNG with examples of a shard: background, composite, mask and, if there is one, depth in colour with a scale.
+def write_card(
+    files: DatasetFiles, companions: Mapping[str, DatasetFiles], statistics: dict[str, Any], manifest: dict[str, Any]
+) -> None:
+    """Write README.md and the pictures it shows into the dataset's folder.
 
     Args:
-        files: the dataset.
-        shard_name: one of its shards.
-        companion: its backgrounds.
-        backgrounds: how many these are.
+        files: the dataset, whose shards are finished.
+        companions: its "background" and "foreground" datasets.
+        statistics: the content of `statistics.json`.
+        manifest: the content of `manifest.json`.
+
+    Raises:
+        OSError: a shard cannot be read.
+        RunError: a file cannot be written.
     """
-    rows = _varied(map(parse_record, read_shard(files, shard_name, limit=_SEARCHED)))
-    below = read_companion(companion, "background", backgrounds, {row["bg"] for row in rows})
-    kinds: dict[str, list[Pixels]] = {
-        "bg": [_decode(below[row["bg"]]["image"], cv2.IMREAD_COLOR_RGB) for row in rows],
-        "fg_bg": [_decode(row["fg_bg"], cv2.IMREAD_COLOR_RGB) for row in rows],
-        "mask": [_decode(row["mask"], cv2.IMREAD_COLOR_RGB) for row in rows],
-    }
-    scale = None
-    if "depth" in rows[0]:
-        metres = [depth_in_metres(_decode(row["depth"], cv2.IMREAD_UNCHANGED)) for row in rows]
-        nearest, farthest = min(float(m.min()) for m in metres), max(float(m.max()) for m in metres)
-        kinds["depth"] = [colour_depth(m, nearest, farthest) for m in metres]
-        scale = (nearest, farthest)
-    sheet = _grid(kinds, scale)
-    return encode_png(cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    backgrounds, foregrounds = (_shown(statistics["kinds"][kind]["images"]) for kind in ("bg", "fg"))
+    labels = {kind: [one["label"] for one in manifest["inputs"][kind]] for kind in ("backgrounds", "foregrounds")}
+    files.write(_EXAMPLES, _examples(files, companions["background"], statistics, manifest))
+    files.write(_HISTOGRAMS, histograms_plot(statistics["kinds"]))
+    files.write(_PLACEMENTS, placements_plot(statistics["placements"], statistics["examples"]))
+    bg = read_companion(companions["background"], "background", len(labels["backgrounds"]), backgrounds)
+    files.write(
+        _BACKGROUNDS,
+        pictures_sheet([_colour(bg[i]["image"]) for i in backgrounds], [labels["backgrounds"][i] for i in backgrounds]),
+    )
+    fg = read_companion(companions["foreground"], "foreground", len(labels["foregrounds"]), foregrounds)
+    names = [labels["foregrounds"][i] for i in foregrounds]
+    cutouts = [cv2.cvtColor(_decode(fg[i]["image"], cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA) for i in foregrounds]
+    files.write(_FOREGROUNDS, pictures_sheet(cutouts, names))
+    masks = [_decode(fg[i]["mask"], cv2.IMREAD_GRAYSCALE) for i in foregrounds]
+    files.write(_FOREGROUND_MASKS, pictures_sheet(masks, names))
+    files.write("README.md", render_card(statistics, manifest, files).encode())
 
 
-def _varied(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first examples that show foregrounds and backgrounds not shown yet, as far as there are."""
-    candidates = list(rows)
-    chosen: list[dict[str, Any]] = []
-    while candidates and len(chosen) < _SHOWN:
-        foregrounds, backgrounds = ({row[name] for row in chosen} for name in ("fg", "bg"))
-        ranks = [(row["fg"] in foregrounds) + (row["bg"] in backgrounds) for row in candidates]
-        chosen.append(candidates.pop(ranks.index(min(ranks))))
-    return chosen
-
-
-def depth_in_metres(depth: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-    """Stored depth, uint16 or uint8 [H, W], to float32 metres."""
-    if depth.dtype == np.uint16:
-        return depth.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
-    return depth.astype(np.float32) * np.float32(EIGHT_BIT_RANGE_METRES / 255)
-
-
-def colour_depth(metres: npt.NDArray[np.float32], nearest: float, farthest: float) -> Pixels:
-    """Depth [H, W] in a perceptually even colour map, uint8 [H, W, 3] RGB: near is bright. For people only."""
-    span = max(farthest - nearest, 1e-6)
-    near = np.clip((farthest - metres) / span * 255, 0, 255).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(near, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-
-
-def render_card(
-    statistics: dict[str, Any], manifest: dict[str, Any], schema: Schema, files: DatasetFiles, picture: str
-) -> str:
-    """The text of the card, Markdown."""
+def render_card(statistics: dict[str, Any], manifest: dict[str, Any], files: DatasetFiles) -> str:
+    """The text of the card, Markdown with the YAML header of the Hugging Face hub."""
+    with_depth = manifest["depth_model"] is not None
+    loaded = json.dumps(files.full_name)
     sections = [
+        _header(statistics, files, with_depth=with_depth),
         f"# {files.name} {files.version}",
-        "Foreground cut-outs composited over backgrounds at random places and sizes, with exact binary masks"
-        + (" and depth maps." if schema.depth_bits else ". This dataset was made without depth."),
-        f"![Examples: background, composite, mask{', depth' if schema.depth_bits else ''}]({picture})",
+        "The same objects, in many places, before many scenes: foreground cut-outs composited over backgrounds, with"
+        " exact binary masks" + (" and depth maps." if with_depth else ". This dataset was made without depth."),
+        _image("Examples: background, composite, mask" + (", depth" if with_depth else ""), _EXAMPLES),
+        "## What is in it",
+        _kinds_table(statistics, manifest),
+        _splits_table(statistics),
         "## Load it",
         "```python\nimport tensorflow_datasets as tfds\n\n"
-        f'dataset = tfds.load("{files.full_name}", split="train", data_dir=...)  # the folder above'
-        f" {files.name}/\n```",
-        "## What is in it",
-        _kinds_table(statistics, schema),
-        _splits_table(statistics),
+        f'examples = tfds.load({loaded}, split="train", data_dir=...)  # the folder above {files.name}/\n```',
         "## Mean and standard deviation",
         "Over all pixels of all images before JPEG encoding, population standard deviation; 1.0 stands for 255"
-        + (", and for 10 m of depth." if schema.depth_bits else "."),
-        _moments_table(statistics),
+        + (", and for 10 m of depth" if with_depth else "")
+        + ". The deviation of a mask is sqrt(m (1 - m)) of its mean m.",
+        _moments_table(statistics["kinds"]),
+    ]
+    if len(statistics["splits"]) > 1:
+        sections += [
+            text
+            for name, split in statistics["splits"].items()
+            for text in (f"Split `{name}`:", _moments_table(split["kinds"]))
+        ]
+    sections += [
+        _image("Histograms of colours" + (" and depth" if with_depth else ""), _HISTOGRAMS),
+        "## Classes",
+        _classes_table("background", "bg_class", statistics, manifest),
+        _classes_table("foreground", "fg_class", statistics, manifest),
+        f"{statistics['placements']['flipped']:,} of {statistics['examples']:,} foregrounds are mirrored.",
+        "## Where foregrounds lie, and how large they are",
+        f"On average {statistics['kinds']['mask']['mean'][0]:.1%} of an image is foreground.",
+        _image("Where cut-outs lie, and how large they are", _PLACEMENTS),
+        *_pictures("Backgrounds", "bg", _BACKGROUNDS, statistics, "as they were composited"),
+        *_pictures("Foregrounds", "fg", _FOREGROUNDS, statistics, "before placement"),
+        *_pictures("Foreground masks", "fg_mask", _FOREGROUND_MASKS, statistics, "before placement"),
         "## How it was made",
-        _how(manifest, schema),
+        _how(manifest),
+        "## Licence",
+        "A dataset is made of its pictures: it may be used and passed on as far as the licences of every background and"
+        " foreground allow, which this program cannot know. "
+        + ("Depth maps may also be bound by the licence of the depth model's weights." if with_depth else ""),
         "## Inputs left out",
         _skipped(manifest),
         "## Configuration",
-        "```json\n" + _indented(manifest["configuration"]) + "\n```",
+        f"Fingerprint `{manifest['fingerprint'][:16]}`; `manifest.json` has the sha256 of every input and every shard.",
+        "```json\n" + json.dumps(manifest["configuration"], indent=2, ensure_ascii=False) + "\n```",
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
 def format_bytes(size: float) -> str:
@@ -119,32 +152,99 @@ def format_bytes(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def _kinds_table(statistics: dict[str, Any], schema: Schema) -> str:
+def _examples(
+    files: DatasetFiles, backgrounds: DatasetFiles, statistics: dict[str, Any], manifest: dict[str, Any]
+) -> bytes:
+    """The sheet of examples, from the first shard."""
+    split = next(iter(statistics["splits"]))
+    shard = manifest["shards"][files.name][split][0]["file"]
+    rows = _varied(map(parse_record, read_shard(files, shard, limit=_SEARCHED)))
+    number = statistics["kinds"]["bg"]["images"]
+    below = read_companion(backgrounds, "background", number, {row["bg"] for row in rows})
+    images = [
+        {
+            "bg": _colour(below[row["bg"]]["image"]),
+            "fg_bg": _colour(row["fg_bg"]),
+            "mask": _decode(row["mask"], cv2.IMREAD_GRAYSCALE),
+        }
+        for row in rows
+    ]
+    metres = [depth_in_metres(_decode(row["depth"], cv2.IMREAD_UNCHANGED)) for row in rows if "depth" in row]
+    return examples_sheet(images, metres)
+
+
+def _varied(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first examples that show foregrounds and backgrounds not shown yet, as far as there are."""
+    candidates = list(rows)
+    chosen: list[dict[str, Any]] = []
+    while candidates and len(chosen) < _SHOWN:
+        foregrounds, backgrounds = ({row[name] for row in chosen} for name in ("fg", "bg"))
+        ranks = [(row["fg"] in foregrounds) + (row["bg"] in backgrounds) for row in candidates]
+        chosen.append(candidates.pop(ranks.index(min(ranks))))
+    return chosen
+
+
+def _shown(pictures: int) -> list[int]:
+    """Which pictures of so many are on a sheet: all, or as many as fit, evenly spread."""
+    return np.unique(np.linspace(0, pictures - 1, min(pictures, _MOST_PICTURES)).astype(int)).tolist()
+
+
+def _header(statistics: dict[str, Any], files: DatasetFiles, *, with_depth: bool) -> str:
+    examples = statistics["examples"]
+    size = next((name for limit, name in _SIZE_CATEGORIES.items() if examples < limit), "n>1B")
+    tasks = ["image-segmentation", *(["depth-estimation"] if with_depth else [])]
+    lines = [
+        "---",
+        f"pretty_name: {json.dumps(files.full_name)}",
+        "license: other",
+        "task_categories:",
+        *(f"- {task}" for task in tasks),
+        "tags:",
+        *(f"- {tag}" for tag in ("background-subtraction", "foreground-segmentation", "synthetic", "tfds")),
+        "size_categories:",
+        f"- {size}",
+        "---",
+    ]
+    return "\n".join(lines)
+
+
+def _image(text: str, path: str) -> str:
+    return f"![{text}]({path})"
+
+
+def _pictures(title: str, kind: str, path: str, statistics: dict[str, Any], state: str) -> list[str]:
+    number = statistics["kinds"][kind]["images"]
+    shown = f"{_MOST_PICTURES} of {number:,}" if number > _MOST_PICTURES else f"All {number}"
+    return [f"## {title}", f"{shown}, {state}.", _image(title, path)]
+
+
+def _kinds_table(statistics: dict[str, Any], manifest: dict[str, Any]) -> str:
     meaning = {
-        "bg": f"backgrounds ({', '.join(schema.backgrounds.classes)})",
-        "fg": f"foreground cut-outs ({', '.join(schema.foregrounds.classes)})",
+        "bg": "backgrounds",
+        "fg": "foreground cut-outs",
         "fg_mask": "masks of the cut-outs before placement",
-        "fg_bg": "composites, " + ("PNG" if schema.lossless else "JPEG"),
+        "fg_bg": "composites, " + ("PNG" if manifest["configuration"]["jpeg_quality"] == "png" else "JPEG"),
         "mask": "masks of the composites: 255 inside, 0 outside",
-        "depth": schema.depth_bits and depth_meaning(schema.depth_bits, schema.depth_kind),
+        "depth": manifest["depth_meaning"],
     }
-    return _table(
-        ("kind", "images", "size", "meaning"),
-        [
-            (name, f"{kind['images']:,}", format_bytes(kind["encoded_bytes"]), str(meaning[name]))
-            for name, kind in statistics["kinds"].items()
-        ],
-    )
+    kinds = statistics["kinds"]
+    rows = [
+        (name, f"{kind['images']:,}", format_bytes(kind["encoded_bytes"]), str(meaning[name]))
+        for name, kind in kinds.items()
+    ]
+    images, size = (sum(kind[key] for kind in kinds.values()) for key in ("images", "encoded_bytes"))
+    rows.append(("**total**", f"**{images:,}**", f"**{format_bytes(size)}**", ""))
+    return _table(("kind", "images", "size", "meaning"), rows)
 
 
 def _splits_table(statistics: dict[str, Any]) -> str:
     return _table(
-        ("split", "examples", "size"),
+        ("split", "examples", "size of its shards"),
         [(name, f"{s['examples']:,}", format_bytes(s["bytes"])) for name, s in statistics["splits"].items()],
     )
 
 
-def _moments_table(statistics: dict[str, Any]) -> str:
+def _moments_table(kinds: dict[str, Any]) -> str:
     def numbers(values: Sequence[float], digits: int) -> str:
         return " / ".join(f"{value:.{digits}f}" for value in values)
 
@@ -156,11 +256,11 @@ def _moments_table(statistics: dict[str, Any]) -> str:
             numbers(kind["mean_255"], 2),
             numbers(kind["std_255"], 2),
         )
-        for name, kind in statistics["kinds"].items()
+        for name, kind in kinds.items()
         if "mean" in kind
     ]
     table = _table(("kind", "mean, 0..1", "std, 0..1", "mean, 0..255", "std, 0..255"), rows)
-    depth = statistics["kinds"].get("depth")
+    depth = kinds.get("depth")
     if depth is None:
         return table
     return (
@@ -169,26 +269,46 @@ def _moments_table(statistics: dict[str, Any]) -> str:
     )
 
 
-def _how(manifest: dict[str, Any], schema: Schema) -> str:
+def _classes_table(side: str, field: str, statistics: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """How many pictures and examples a class has, the most frequent first."""
+    counts = statistics["placements"][field]
+    classes = [one["class"] for one in manifest["inputs"][f"{side}s"]]
+    ordered = sorted(counts, key=lambda name: (-counts[name], name))
+    rows = [(name or "-", f"{classes.count(name):,}", f"{counts[name]:,}") for name in ordered[:_MOST_CLASSES]]
+    if left := len(ordered) - len(rows):
+        rows.append((f"{left} more", "", ""))
+    return _table((f"{side} class", "pictures", "examples"), rows)
+
+
+def _how(manifest: dict[str, Any]) -> str:
     configuration = manifest["configuration"]
     shortest, longest = configuration["placed_sides"]
+    size = configuration["image_size"]
+    lossless = configuration["jpeg_quality"] == "png"
     lines = [
-        f"- **bg**: centre square of each background, area-resized to {schema.image_size}x{schema.image_size}.",
+        f"- **bg**: centre square of each background, area-resized to {size}x{size}.",
         "- **fg**: cropped to the box where alpha > 0, resized with colours weighted by alpha, so that edges have"
         " no fringe.",
+        "- **fg_mask**: 255 where the cut-out's own alpha is at least 128, else 0.",
         "- **fg_bg**: every background x every foreground x {plain, flipped}"
         f" x {configuration['placements']} random placements. The longest side is uniform over {shortest} .. {longest}"
-        " pixels, the position uniform over all at which the cut-out lies fully inside. Blended by"
-        " (b (255 - a) + f a) / 255, correctly rounded.",
+        " pixels, the position uniform over all at which the cut-out lies fully inside, both drawn from the seed"
+        f" {configuration['seed']} and the example's number. Blended by (b (255 - a) + f a) / 255, correctly rounded; "
+        + ("stored as PNG." if lossless else f"stored as JPEG of quality {configuration['jpeg_quality']}."),
         "- **mask**: 255 where the placed alpha is at least 128, else 0; stored as PNG, so exactly binary.",
     ]
-    if schema.depth_bits:
-        depth = manifest["depth_model"]
+    if depth := manifest["depth_model"]:
         lines.append(
             f"- **depth**: predicted for each composite by `{depth['weights']}` (sha256 {depth['sha256'][:12]}…,"
             f" {depth['engine']},"
             f" {depth['precision']}, input {depth['input_size'][0]}x{depth['input_size'][1]}),"
-            f" {schema.depth_kind}. {depth_meaning(schema.depth_bits, schema.depth_kind)}"
+            f" {depth['kind']}. {manifest['depth_meaning']} metres = clip(10 / y, 0.1, 10) of the network's output y,"
+            f" the same for every image; stored as PNG of {configuration['depth_bits']} bits."
+        )
+    if configuration["test_fraction"]:
+        lines.append(
+            f"- **splits**: {configuration['test_fraction']:.0%} held out by {configuration['split_by']}: the splits"
+            f" share no {configuration['split_by']}."
         )
     return "\n".join(lines)
 
@@ -199,39 +319,14 @@ def _skipped(manifest: dict[str, Any]) -> str:
     return "\n".join(f"- `{one['path']}` {one['reason']}" for one in manifest["skipped"])
 
 
-def _indented(configuration: dict[str, Any]) -> str:
-    return json.dumps(configuration, indent=2, ensure_ascii=False)
-
-
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def _colour(data: bytes) -> Pixels:
+    return _decode(data, cv2.IMREAD_COLOR_RGB)
+
+
 def _decode(data: bytes, flags: int) -> npt.NDArray[Any]:
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-
-
-def _grid(kinds: dict[str, list[Pixels]], scale: tuple[float, float] | None) -> Pixels:
-    """Lay out one row per kind with its name above it; the last row gets a colour bar in metres if there is a scale."""
-    columns = len(next(iter(kinds.values())))
-    width = columns * (_TILE + _GAP) + _GAP + (_BAR if scale else 0)
-    row_height = _HEADER + _TILE
-    sheet = Image.new("RGB", (width, len(kinds) * row_height + _GAP), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(15)
-    for r, (name, images) in enumerate(kinds.items()):
-        top = r * row_height
-        draw.text((_GAP, top + 4), name, fill="black", font=font)
-        for c, image in enumerate(images):
-            tile = cv2.resize(image, (_TILE, _TILE), interpolation=cv2.INTER_AREA)
-            sheet.paste(Image.fromarray(tile), (_GAP + c * (_TILE + _GAP), top + _HEADER))
-    if scale:
-        nearest, farthest = scale
-        ramp = np.linspace(nearest, farthest, _TILE, dtype=np.float32)[:, np.newaxis].repeat(16, axis=1)
-        left, top = width - _BAR, (len(kinds) - 1) * row_height + _HEADER
-        sheet.paste(Image.fromarray(colour_depth(ramp, nearest, farthest)), (left, top))
-        for fraction in (0, 0.5, 1):
-            metres = nearest + fraction * (farthest - nearest)
-            draw.text((left + 20, top + fraction * (_TILE - 18)), f"{metres:.1f} m", fill="black", font=font)
-    return np.asarray(sheet)

@@ -18,7 +18,7 @@ from tfds_builder.features import (
     foreground_features,
     supervised_keys,
 )
-from transforms.card import contact_sheet, render_card
+from transforms.card import write_card
 from transforms.shards import DatasetFiles, FieldSummary
 from transforms.summary import BuildSummary, SplitSummary
 
@@ -26,8 +26,6 @@ DESCRIPTION = (
     "Foreground cut-outs composited over backgrounds at random places and sizes, with exact binary masks"
     " and depth maps, for training background subtraction and monocular depth estimation."
 )
-
-CONTACT_SHEET = "images/examples.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +78,7 @@ def write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:
     manifest = make_manifest(summary, metadata)
     files.write("statistics.json", _json(statistics))
     files.write("manifest.json", _json(manifest))
-    first = next(iter(splits.values())).ordered_shards[0].file
-    picture = contact_sheet(files, first, metadata.companions["background"], len(schema.backgrounds.names))
-    files.write(CONTACT_SHEET, picture)
-    files.write("README.md", render_card(statistics, manifest, schema, files, CONTACT_SHEET).encode())
+    write_card(files, metadata.companions, statistics, manifest)
     _write_tfds(files, example_features(schema), splits, keys=supervised_keys(schema))
     return files.directory
 
