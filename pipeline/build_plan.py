@@ -1,7 +1,5 @@
 """What a build will make, worked out before anything is written: inputs checked, shards counted, stages configured."""
 
-import hashlib
-import json
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from pipeline.options import BuildOptions
 from tfds_builder.features import Labels, Schema
 from transforms import inputs
 from transforms.assets import AssetPaths
-from transforms.cross_product import CrossProduct, ShardLayout, make_splits
+from transforms.cross_product import CrossProduct, ShardLayout
 from transforms.depth import DepthSettings
 from transforms.depth_models import depth_model_kind
 from transforms.encoding import ExampleEncoding
@@ -21,6 +19,7 @@ from transforms.errors import InputError
 from transforms.inputs import BadInput, Picture
 from transforms.metadata import DatasetMetadata
 from transforms.placements import PlacementRules, side_range
+from transforms.recipe import FORMAT, LOSSLESS, Recipe, fingerprint, make_recipe
 from transforms.shards import DatasetFiles
 
 # Decoded images of one shard that may be in memory at once.
@@ -29,9 +28,6 @@ _MOST_EXAMPLES_PER_SHARD = 1000
 # So many shards at least, unless they would be tiny: for progress, resuming and parallel reading of small datasets.
 _FEWEST_SHARDS = 16
 _TINY_SHARD = 32
-
-# Raised when the same inputs and flags no longer give the same bytes.
-_FORMAT = 1
 
 _RECORDED_PACKAGES = ("apache-beam", "numpy", "opencv-python-headless", "pillow", "tensorflow", "tensorflow-datasets")
 
@@ -45,22 +41,20 @@ class BuildPlan:
         backgrounds: the usable backgrounds, in the order of their index.
         foregrounds: the usable foregrounds, in the order of their index.
         skipped: inputs left out.
-        layout: how examples are spread over shards.
-        rules: what placements are drawn from.
+        recorded: the part of the configuration that the flags decide, as it stands in the manifest.
+        recipe: how examples follow from it and the pictures.
         depth_settings: how depth is predicted, or None.
         depth_fingerprint: what identifies the depth model, or None.
-        schema: what the fields depend on.
     """
 
     options: BuildOptions
     backgrounds: tuple[Picture, ...]
     foregrounds: tuple[Picture, ...]
     skipped: tuple[BadInput, ...]
-    layout: ShardLayout
-    rules: PlacementRules
+    recorded: dict[str, Any]
+    recipe: Recipe
     depth_settings: DepthSettings | None
     depth_fingerprint: dict[str, Any] | None
-    schema: Schema
 
     @property
     def files(self) -> DatasetFiles:
@@ -88,13 +82,24 @@ class BuildPlan:
         )
 
     @property
+    def layout(self) -> ShardLayout:
+        """How examples are spread over shards."""
+        return self.recipe.layout
+
+    @property
+    def rules(self) -> PlacementRules:
+        """What placements are drawn from."""
+        return self.recipe.rules
+
+    @property
     def encoding(self) -> ExampleEncoding:
         """How examples are encoded."""
-        return ExampleEncoding(
-            jpeg_quality=self.options.jpeg_quality,
-            background_class=self.schema.backgrounds.class_ids,
-            foreground_class=self.schema.foregrounds.class_ids,
-        )
+        return self.recipe.encoding
+
+    @property
+    def schema(self) -> Schema:
+        """What the fields depend on."""
+        return self.recipe.schema
 
     @property
     def metadata(self) -> DatasetMetadata:
@@ -110,30 +115,13 @@ class BuildPlan:
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """All that decides the bytes of the dataset, its fingerprint, and what is recorded beside it."""
-        options = self.options
         content = {
-            "configuration": {
-                "format": _FORMAT,
-                "name": options.name,
-                "version": options.version,
-                "image_size": options.image_size,
-                "placements": options.placements,
-                "fg_scale": list(options.fg_scale),
-                "placed_sides": [self.rules.shortest, self.rules.longest],
-                "seed": options.seed,
-                "test_fraction": options.test_fraction,
-                "split_by": options.split_by,
-                "jpeg_quality": options.jpeg_quality or "png",
-                "depth_bits": options.depth_bits if options.with_depth else None,
-                "examples_per_shard": self.layout.examples_per_shard,
-                "file_format": options.file_format,
-            },
+            "configuration": self.recorded,
             "depth_model": self.depth_fingerprint,
             "inputs": {"backgrounds": _identities(self.backgrounds), "foregrounds": _identities(self.foregrounds)},
         }
-        fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         made_with = {package: version(package) for package in _RECORDED_PACKAGES} | {"machine": platform.machine()}
-        return {"fingerprint": fingerprint, **content, "made_with": made_with}
+        return {"fingerprint": fingerprint(content), **content, "made_with": made_with}
 
     def _files(self, name: str) -> DatasetFiles:
         options = self.options
@@ -167,35 +155,17 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     skipped = tuple(bad for kind in checked for bad in kind.bad)
     _refuse_bad_inputs(skipped, checked, options)
     backgrounds, foregrounds = checked[0].usable, checked[1].usable
-    product = CrossProduct(len(backgrounds), len(foregrounds), options.placements)
-    splits = make_splits(product, test_fraction=options.test_fraction, split_by=options.split_by, seed=options.seed)
-    per_shard = options.examples_per_shard or default_examples_per_shard(
-        product.size, options.image_size, depth_bits=options.depth_bits if options.with_depth else 0
+    recorded = _recorded(
+        options, (shortest, longest), CrossProduct(len(backgrounds), len(foregrounds), options.placements)
     )
-    return BuildPlan(
-        options=options,
-        backgrounds=backgrounds,
-        foregrounds=foregrounds,
-        skipped=skipped,
-        layout=ShardLayout(product, splits, per_shard, options.seed),
-        rules=PlacementRules(
-            image_size=options.image_size,
-            shortest=shortest,
-            longest=longest,
-            cutout_sizes=tuple((picture.width, picture.height) for picture in foregrounds),
-            seed=options.seed,
-        ),
-        depth_settings=depth,
-        depth_fingerprint=depth_fingerprint,
-        schema=Schema(
-            image_size=options.image_size,
-            backgrounds=_labels(backgrounds),
-            foregrounds=_labels(foregrounds),
-            lossless=options.jpeg_quality is None,
-            depth_bits=options.depth_bits if options.with_depth else None,
-            depth_kind=depth_model_kind(options.depth_model) if options.with_depth else None,
-        ),
+    recipe = make_recipe(
+        recorded,
+        _labels(backgrounds),
+        _labels(foregrounds),
+        cutout_sizes=tuple((picture.width, picture.height) for picture in foregrounds),
+        depth_kind=depth_model_kind(options.depth_model) if options.with_depth else None,
     )
+    return BuildPlan(options, backgrounds, foregrounds, skipped, recorded, recipe, depth, depth_fingerprint)
 
 
 def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) -> int:
@@ -213,6 +183,27 @@ def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) 
     if most > 100:
         most -= most % 100
     return min(most, max(_TINY_SHARD, -(-examples // _FEWEST_SHARDS)))
+
+
+def _recorded(options: BuildOptions, placed_sides: tuple[int, int], product: CrossProduct) -> dict[str, Any]:
+    depth_bits = options.depth_bits if options.with_depth else None
+    return {
+        "format": FORMAT,
+        "name": options.name,
+        "version": options.version,
+        "image_size": options.image_size,
+        "placements": options.placements,
+        "fg_scale": list(options.fg_scale),
+        "placed_sides": list(placed_sides),
+        "seed": options.seed,
+        "test_fraction": options.test_fraction,
+        "split_by": options.split_by,
+        "jpeg_quality": options.jpeg_quality or LOSSLESS,
+        "depth_bits": depth_bits,
+        "examples_per_shard": options.examples_per_shard
+        or default_examples_per_shard(product.size, options.image_size, depth_bits=depth_bits or 0),
+        "file_format": options.file_format,
+    }
 
 
 def _depth_settings(options: BuildOptions) -> DepthSettings | None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 from cachetools import LRUCache
@@ -17,9 +18,19 @@ _CUTOUT_BYTES = 128 << 20
 _PLACED_BYTES = 128 << 20
 
 
+class PictureSource(Protocol):
+    """Where the pictures come from, ready to be composited. Travels to the workers instead of the pictures."""
+
+    def load_background(self, index: int) -> Pixels:
+        """uint8 [image_size, image_size, 3], RGB."""
+
+    def load_cutout(self, index: int) -> Pixels:
+        """RGBA uint8 [h, w, 4] before placement."""
+
+
 @dataclass(frozen=True, slots=True)
 class AssetPaths:
-    """Which pictures to composite and how large; what travels to the workers instead of the pictures.
+    """The picture files to composite, and how large.
 
     Attributes:
         backgrounds: path of every background, in the order of its index.
@@ -32,6 +43,14 @@ class AssetPaths:
     foregrounds: tuple[str, ...]
     image_size: int
     longest_side: int
+
+    def load_background(self, index: int) -> Pixels:
+        """uint8 [image_size, image_size, 3], RGB."""
+        return pictures.load_background(_read(self.backgrounds[index]), self.image_size)
+
+    def load_cutout(self, index: int) -> Pixels:
+        """RGBA uint8 [h, w, 4] before placement."""
+        return pictures.load_foreground(_read(self.foregrounds[index]), self.longest_side)
 
 
 class _BoundedCache:
@@ -56,21 +75,19 @@ class _BoundedCache:
 class Assets:
     """Backgrounds and placed cut-outs on demand."""
 
-    def __init__(self, paths: AssetPaths) -> None:
-        self._paths = paths
+    def __init__(self, source: PictureSource) -> None:
+        self._source = source
         self._backgrounds = _BoundedCache(_BACKGROUND_BYTES)
         self._cutouts = _BoundedCache(_CUTOUT_BYTES)
         self._placed = _BoundedCache(_PLACED_BYTES)
 
     def background(self, index: int) -> Pixels:
         """uint8 [image_size, image_size, 3], RGB, read-only."""
-        path = self._paths.backgrounds[index]
-        return self._backgrounds.get(index, lambda: pictures.load_background(_read(path), self._paths.image_size))
+        return self._backgrounds.get(index, lambda: self._source.load_background(index))
 
     def cutout(self, index: int) -> Pixels:
         """RGBA uint8 [h, w, 4] before placement, read-only."""
-        path = self._paths.foregrounds[index]
-        return self._cutouts.get(index, lambda: pictures.load_foreground(_read(path), self._paths.longest_side))
+        return self._cutouts.get(index, lambda: self._source.load_cutout(index))
 
     def placed(self, index: int, width: int, height: int, *, flipped: bool) -> Pixels:
         """RGBA uint8 [height, width, 4] as it is pasted, read-only."""

@@ -4,6 +4,7 @@ A shard counts as finished when its file is there under its final name. Its summ
 shards always have one, and a build that was stopped can add up the statistics of all shards without reading them again.
 """
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -221,15 +222,25 @@ def read_shard(files: DatasetFiles, shard_name: str, limit: int | None = None) -
     Raises:
         OSError: there is no such shard, or it cannot be read.
     """
+    with local_shard(files, shard_name) as path:
+        yield from read_records(path, files.file_format, limit)
+
+
+@contextlib.contextmanager
+def local_shard(files: DatasetFiles, shard_name: str) -> Iterator[Path]:
+    """A finished shard as a local file, which the readers of both formats need: itself, or a copy of a remote one.
+
+    Raises:
+        OSError: there is no such shard, or it cannot be read.
+    """
     folder = filesystems.local_folder(files.directory)
     if folder is not None:
-        yield from read_records(folder / shard_name, files.file_format, limit)
+        yield folder / shard_name
         return
-    # The readers of both formats take local files only.
     with tempfile.TemporaryDirectory(prefix="fgbg-") as scratch:
         local = Path(scratch) / "shard"
         local.write_bytes(filesystems.read_bytes(files.path(shard_name)))
-        yield from read_records(local, files.file_format, limit)
+        yield local
 
 
 def read_summary(files: DatasetFiles, shard_name: str, size: int) -> ShardSummary:
