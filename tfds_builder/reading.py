@@ -219,9 +219,10 @@ def training_pairs(
 
 
 def _companion_folder(builder: tfds.core.DatasetBuilder) -> Any:
-    """DATA_DIR/NAME_background/VERSION of a dataset in DATA_DIR/NAME/VERSION."""
+    """DATA_DIR/NAME_background/[CONFIG/]VERSION of a dataset in DATA_DIR/NAME/[CONFIG/]VERSION."""
     folder = builder.data_path
-    return folder.parent.parent / f"{folder.parent.name}_background" / folder.name
+    dataset = folder.parent if folder.parent.name == builder.name else folder.parent.parent
+    return dataset.parent / f"{builder.name}_background" / folder.relative_to(dataset)
 
 
 def _change_colours(image: tf.Tensor, seed: tf.Tensor, amount: float) -> tf.Tensor:

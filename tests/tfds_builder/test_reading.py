@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,17 @@ def test_backgrounds_go_by_id_in_whatever_order_they_are_stored(metric: SmallDat
     files = dataset.companions["background"]
     write_shard(files, split="train", index=0, count=1, examples=rows[::-1], moments={})
     table = reading.load_backgrounds(builder_of(dataset)).numpy()
+    np.testing.assert_array_equal(table, reading.load_backgrounds(builder_of(metric)).numpy())
+
+
+def test_a_config_has_its_own_companion(metric: SmallDataset, tmp_path: Path) -> None:
+    dataset = SmallDataset(tmp_path, depth_bits=16)
+    dataset.files = replace(dataset.files, config="tiny")
+    dataset.companions = {kind: replace(files, config="tiny") for kind, files in dataset.companions.items()}
+    write_metadata(dataset.write_all(), dataset.metadata)
+    builder = builder_of(dataset)
+    assert builder.data_path.parent.name == "tiny"
+    table = reading.load_backgrounds(builder).numpy()
     np.testing.assert_array_equal(table, reading.load_backgrounds(builder_of(metric)).numpy())
 
 
