@@ -68,19 +68,32 @@ def write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:
     Raises:
         RunError: a shard is missing or cannot be written.
     """
-    files, schema = metadata.files, metadata.schema
-    for kind, make_features in (("background", background_features), ("foreground", foreground_features)):
-        companion = metadata.companions[kind]
-        _write_tfds(companion, make_features(schema), _splits_of(summary, companion), keys=None)
-
-    splits = _splits_of(summary, files)
+    *of_companions, (files, of_dataset) = make_tfds_files(summary, metadata)
+    for companion, contents in of_companions:
+        _write_all(companion, contents)
     statistics = make_statistics(summary, metadata)
     manifest = make_manifest(summary, metadata)
     files.write("statistics.json", _json(statistics))
     files.write("manifest.json", _json(manifest))
     write_card(files, metadata.companions, statistics, manifest)
-    _write_tfds(files, example_features(schema), splits, keys=supervised_keys(schema))
+    _write_all(files, of_dataset)
     return files.directory
+
+
+def make_tfds_files(summary: BuildSummary, metadata: DatasetMetadata) -> list[tuple[DatasetFiles, dict[str, bytes]]]:
+    """What TFDS reads of the companions and, last, of the dataset itself: content by file name, in writing order.
+
+    `dataset_info.json`, which makes it a dataset, comes last.
+    """
+    schema = metadata.schema
+    return [
+        (files, _tfds_files(files, features, _splits_of(summary, files), keys))
+        for files, features, keys in (
+            (metadata.companions["background"], background_features(schema), None),
+            (metadata.companions["foreground"], foreground_features(schema), None),
+            (metadata.files, example_features(schema), supervised_keys(schema)),
+        )
+    ]
 
 
 def make_statistics(summary: BuildSummary, metadata: DatasetMetadata) -> dict[str, Any]:
@@ -174,8 +187,8 @@ def _splits_of(summary: BuildSummary, files: DatasetFiles) -> dict[str, SplitSum
     return dict(sorted(splits.items(), key=lambda item: (item[0] != "train", item[0])))
 
 
-def _write_tfds(files: DatasetFiles, features: Any, splits: dict[str, SplitSummary], keys: Any) -> None:
-    """Write TFDS's metadata without reading any shard; `dataset_info.json`, which makes it a dataset, comes last."""
+def _tfds_files(files: DatasetFiles, features: Any, splits: dict[str, SplitSummary], keys: Any) -> dict[str, bytes]:
+    """TFDS's metadata of one dataset, without reading any shard."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.dataset_info import DatasetIdentity
 
@@ -210,8 +223,12 @@ def _write_tfds(files: DatasetFiles, features: Any, splits: dict[str, SplitSumma
         # TFDS writes where TensorFlow or a cloud library can write; ours must be where Beam can.
         info.write_to_directory(scratch)
         written = sorted(Path(scratch).iterdir(), key=lambda path: (path.name == "dataset_info.json", path.name))
-        for path in written:
-            files.write(path.name, path.read_bytes())
+        return {path.name: path.read_bytes() for path in written}
+
+
+def _write_all(files: DatasetFiles, contents: dict[str, bytes]) -> None:
+    for name, data in contents.items():
+        files.write(name, data)
 
 
 def _json(content: dict[str, Any]) -> bytes:
