@@ -8,8 +8,10 @@ PACKAGES = ("pipeline", "transforms", "tfds_builder")
 SAMPLES = "pipeline.samples"
 
 TEST = [
+    "dill>=0.3.8",  # for tfds.testing
     "hypothesis>=6.100",
     "jax>=0.10",  # a second Keras backend for the depth networks
+    "matplotlib>=3.10",  # for tfds.show_examples
     "mypy>=1.15",
     "openvino>=2025.0",
     "pandas-stubs",
@@ -66,6 +68,7 @@ setup(
         "openvino": ["openvino>=2025.0"],
         "test": TEST,
         "training": ["onnxruntime>=1.32", "scikit-image>=0.26"],
+        "examples": ["matplotlib>=3.10"],
         "benchmark": ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"],
     },
     entry_points={"console_scripts": ["fgbg=pipeline.cli:main"]},
