@@ -108,12 +108,13 @@ def placements_plot(placements: dict[str, Any], examples: int) -> bytes:
     where, size = figure.axes
     coverage = np.array(placements["coverage"]) / examples * 100
     image = where.imshow(coverage, extent=(0, 1, 1, 0), cmap="viridis", vmin=0)
-    where.set(title="where: share of masks that hold a place", xlabel="x", ylabel="y")
+    where.set(title="where: examples with foreground there", xlabel="x", ylabel="y")
     figure.colorbar(image, ax=where, label="% of examples")
     area = np.array(placements["area"])
     used = np.flatnonzero(area)[-1] + 1
     size.stairs(area[:used] / examples * 100, np.arange(used + 1), fill=True, color="tab:blue")
-    size.set(title="how large: share of the image inside the mask", xlabel="% of the image", ylabel="% of examples")
+    size.set(title="how large: share of the image that is foreground", xlabel="%", ylabel="% of examples")
+    size.set_xlim(0)
     return _saved(figure)
 
 
