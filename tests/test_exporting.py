@@ -1,0 +1,238 @@
+"""Names, parts, stores and tables of exports, without a dataset."""
+
+import csv
+import io
+import json
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from tests.pictures_helpers import make_schema
+from transforms.encoding import encode_mask as encode_png_mask
+from transforms.encoding import mask_box
+from transforms.exporting import stores, tables
+from transforms.exporting.names import PictureNames
+from transforms.exporting.parts import make_parts
+from transforms.exporting.source import StoredShard
+from transforms.exporting.stores import ArchiveStore, FileStore, OutputFolder
+from transforms.exporting.tables import CocoTable, LabelsTable
+
+SIDE = 16
+LABELS = (make_schema(SIDE).backgrounds, make_schema(SIDE).foregrounds, SIDE)
+NAMES = PictureNames(backgrounds=3, foregrounds=2, placements=3, suffix=".jpg")
+PICTURES = [
+    ("mask", "train/mask/a.png", b"mask a"),
+    ("mask", "train/mask/b.png", b"mask b"),
+    ("fg_bg", "train/fg_bg/a.jpg", b"composite" * 1000),
+]
+
+
+def output_in(folder: Path) -> OutputFolder:
+    return OutputFolder(folder, folder / "tmp")
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    """Everything with a final name."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {name: path.read_bytes() for path in paths if not (name := str(path.relative_to(folder))).startswith("tmp/")}
+
+
+def example(number: int, *, empty: bool = False) -> tuple[dict[str, Any], np.ndarray]:
+    """Fields of an example and its mask."""
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    if not empty:
+        mask[2 + number % 3 : 9, 3 : 12 - number % 2] = 255
+        mask[4, 5] = 0
+    fields = {"bg": number % 3, "fg": number % 2, "flipped": number % 2, "placement": 1, "example_id": number}
+    return {**fields, "bbox": mask_box(mask), "mask": encode_png_mask(mask), "fg_bg": b"c"}, mask
+
+
+def paths_of(fields: dict[str, Any]) -> dict[str, str]:
+    own = NAMES.example_paths("train", fields)
+    return own | NAMES.background_paths(fields["bg"]) | NAMES.foreground_paths(fields["fg"])
+
+
+@pytest.mark.parametrize(
+    ("placements", "path"),
+    [(25, "test/mask/fg_3/fg_3_bg_007_f0_p00.png"), (26, "test/mask/fg_3/bg_007/fg_3_bg_007_f0_p00.png")],
+)
+def test_no_folder_holds_more_than_some_thousand_files(placements: int, path: str) -> None:
+    names = PictureNames(backgrounds=100, foregrounds=9, placements=placements, suffix=".png")
+    fields = {"bg": 7, "fg": 3, "flipped": 0, "placement": 0, "mask": b""}
+    assert names.example_paths("test", fields)["mask"] == path
+
+
+def test_a_name_is_of_one_example() -> None:
+    paths = {
+        NAMES.example_paths(split, {"bg": bg, "fg": fg, "flipped": flipped, "placement": placement})["fg_bg"]
+        for split in ("train", "test")
+        for bg in range(3)
+        for fg in range(2)
+        for flipped in range(2)
+        for placement in range(3)
+    }
+    assert len(paths) == 2 * 3 * 2 * 2 * 3
+
+
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    limit=st.none() | st.integers(1, 300),
+    most=st.integers(1, 60),
+)
+def test_parts_are_the_front_of_every_split_cut_between_shards(
+    lengths: list[int], limit: int | None, most: int
+) -> None:
+    shards = [StoredShard(f"shard{i}", length, 0) for i, length in enumerate(lengths)]
+    parts = make_parts({"train": shards, "test": shards[:1]}, limit=limit, most=most)
+    for split, expected in (("train", shards), ("test", shards[:1])):
+        own = [part for part in parts if part.split == split]
+        taken = [pair for part in own for pair in part.shards]
+        total = sum(shard.examples for shard in expected)
+        assert sum(part.examples for part in own) == (total if limit is None else min(limit, total))
+        assert [shard for shard, _ in taken] == expected[: len(taken)]
+        assert all(count == shard.examples for shard, count in taken[:-1])
+        assert all(part.examples <= most or len(part.shards) == 1 for part in own)
+    assert len({part.label for part in parts}) == len(parts)
+
+
+def test_both_stores_keep_the_same_files(tmp_path: Path) -> None:
+    for store in (FileStore(output_in(tmp_path / "files")), ArchiveStore(output_in(tmp_path / "archives"))):
+        with store.part("train") as add:
+            for picture in PICTURES:
+                add(*picture)
+    kept = below(tmp_path / "archives")
+    assert sorted(kept) == ["fg_bg-train.zip", "mask-train.zip"]
+    assert sorted(kept) == sorted(ArchiveStore(output_in(tmp_path / "none")).archives("train", ["mask", "fg_bg"]))
+    for data in kept.values():
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            assert archive.testzip() is None
+            assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+            assert {stat.filemode(entry.external_attr >> 16) for entry in archive.infolist()} == {"-rw-r--r--"}
+            archive.extractall(tmp_path / "unpacked")
+    assert below(tmp_path / "unpacked") == below(tmp_path / "files") == {path: data for _, path, data in PICTURES}
+
+
+def test_archives_have_the_same_bytes_whenever_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, now in (("one", 1.0e9), ("other", 1.5e9)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        with ArchiveStore(output_in(tmp_path / name)).part("") as add:
+            for picture in PICTURES:
+                add(*picture)
+    assert below(tmp_path / "one") == below(tmp_path / "other")
+
+
+def test_archives_of_a_part_that_fails_do_not_appear(tmp_path: Path) -> None:
+    output = output_in(tmp_path)
+    with pytest.raises(KeyboardInterrupt), ArchiveStore(output).part("train") as add:
+        add(*PICTURES[0])
+        raise KeyboardInterrupt
+    assert below(tmp_path) == {}
+    assert [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] == []
+
+
+def test_what_an_earlier_run_left_unfinished_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "tmp/earlier").mkdir(parents=True)
+    (tmp_path / "tmp/earlier/0").write_bytes(b"half")
+    output_in(tmp_path).write("a/b.txt", b"whole")
+    assert below(tmp_path) == {"a/b.txt": b"whole"}
+    assert not (tmp_path / "tmp/earlier").exists()
+
+
+def test_of_two_exports_to_one_place_the_first_fails(tmp_path: Path) -> None:
+    first = ArchiveStore(output_in(tmp_path))
+    with pytest.raises(FileNotFoundError), first.part("train") as add:
+        add(*PICTURES[0])
+        output_in(tmp_path)
+    assert below(tmp_path) == {}
+
+
+def test_every_archive_can_be_read_without_zip64() -> None:
+    assert stores.ArchiveStore.examples_per_part < zipfile.ZIP_FILECOUNT_LIMIT
+
+
+def write_table(table: tables.Table, folder: Path, files: list[list[dict[str, Any]]]) -> list[str]:
+    """Lines of each list of examples in a file of its own, all of one split."""
+    folder.mkdir()
+    paths = []
+    for number, examples in enumerate(files):
+        paths.append(folder / f"{number}.lines")
+        lines = (table.line("train", f"train-{number}", fields, paths_of(fields)) for fields in examples)
+        paths[-1].write_text("".join(lines), encoding="utf-8")
+    return table.write(output_in(folder), {"train": paths})
+
+
+def test_labels(tmp_path: Path) -> None:
+    examples = [example(number) for number in range(5)]
+    table = LabelsTable(*LABELS, ("fg_bg", "mask", "bg", "fg", "fg_mask"), parts=True)
+    fields = [fields for fields, _ in examples]
+    assert write_table(table, tmp_path / "out", [fields[:2], fields[2:]]) == ["labels.csv"]
+    with (tmp_path / "out/labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["example_id"]) for row in rows] == list(range(5))
+    assert rows[3] == {
+        "example_id": "3",
+        "split": "train",
+        "part": "train-1",
+        "fg_bg_path": "train/fg_bg/fg_1/fg_1_bg_0_f1_p1.jpg",
+        "mask_path": "train/mask/fg_1/fg_1_bg_0_f1_p1.png",
+        "bg_path": "bg/bg_0.png",
+        "fg_path": "fg/fg_1.png",
+        "fg_mask_path": "fg_mask/fg_1.png",
+        **{"bg_id": "0", "bg_name": "0", "bg_class": "river"},
+        **{"fg_id": "1", "fg_name": "1", "fg_class": "cat"},
+        **{"flipped": "1", "placement": "1"},
+        **{"xmin": "3", "ymin": "2", "xmax": "11", "ymax": "9"},
+    }
+    for row, (_, mask) in zip(rows, examples, strict=True):
+        xmin, ymin, xmax, ymax = (int(row[key]) for key in ("xmin", "ymin", "xmax", "ymax"))
+        inside = np.zeros_like(mask)
+        inside[ymin:ymax, xmin:xmax] = mask[ymin:ymax, xmin:xmax]
+        np.testing.assert_array_equal(inside, mask)
+        assert mask[[ymin, ymax - 1]].any(axis=1).all()
+        assert mask[:, [xmin, xmax - 1]].any(axis=0).all()
+
+
+def test_coco(tmp_path: Path) -> None:
+    examples = [example(number, empty=number == 2) for number in range(5)]
+    fields = [fields for fields, _ in examples]
+    table = CocoTable(*LABELS, {"description": 'A "test"'})
+    assert write_table(table, tmp_path / "out", [fields[:2], fields[2:]]) == ["instances_train.json"]
+    content = json.loads((tmp_path / "out/instances_train.json").read_text())
+    assert content["info"] == {"description": 'A "test"', "split": "train"}
+    assert [(one["id"], one["name"]) for one in content["categories"]] == [(1, "cat"), (2, "dog")]
+    coco = COCO(str(tmp_path / "out/instances_train.json"))
+    assert sorted(coco.getImgIds()) == list(range(5))
+    for number, (_, mask) in enumerate(examples):
+        annotations = coco.imgToAnns[number]
+        if number == 2:
+            assert annotations == []
+            continue
+        (annotation,) = annotations
+        np.testing.assert_array_equal(coco.annToMask(annotation), mask > 0)
+        assert annotation["area"] == (mask > 0).sum()
+        assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()
+        assert coco.loadCats(annotation["category_id"])[0]["name"] == ("dog" if number % 2 == 0 else "cat")
+        (image,) = coco.loadImgs(number)
+        assert image["background_file_name"] == f"bg/bg_{number % 3}.png"
+        assert "depth_file_name" not in image
+
+
+def test_coco_of_empty_images_only(tmp_path: Path) -> None:
+    fields, _ = example(0, empty=True)
+    write_table(CocoTable(*LABELS, {}), tmp_path / "out", [[fields]])
+    assert json.loads((tmp_path / "out/instances_train.json").read_text())["annotations"] == []
+
+
+@given(side=st.integers(16, 4096), edges=st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_boxes_come_back_from_single_precision(side: int, edges: list[float]) -> None:
+    pixels = [round(edge * side) for edge in edges]
+    ymin, xmin, ymax, xmax = (float(np.float32(pixel / side)) for pixel in pixels)
+    assert tables.pixel_box([ymin, xmin, ymax, xmax], side) == (pixels[1], pixels[0], pixels[3], pixels[2])
