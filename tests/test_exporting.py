@@ -131,9 +131,14 @@ def test_archives_have_the_same_bytes_whenever_they_are_made(tmp_path: Path, mon
 
 def test_archives_of_a_part_that_fails_do_not_appear(tmp_path: Path) -> None:
     output = output_in(tmp_path)
-    with pytest.raises(KeyboardInterrupt), ArchiveStore(output).part("train") as add:
-        add(*PICTURES[0])
-        raise KeyboardInterrupt
+
+    def export() -> None:
+        with ArchiveStore(output).part("train") as add:
+            add(*PICTURES[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export()
     assert below(tmp_path) == {}
     assert [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] == []
 
@@ -148,9 +153,14 @@ def test_what_an_earlier_run_left_unfinished_is_deleted(tmp_path: Path) -> None:
 
 def test_of_two_exports_to_one_place_the_first_fails(tmp_path: Path) -> None:
     first = ArchiveStore(output_in(tmp_path))
-    with pytest.raises(FileNotFoundError), first.part("train") as add:
-        add(*PICTURES[0])
-        output_in(tmp_path)
+
+    def export() -> None:
+        with first.part("train") as add:
+            add(*PICTURES[0])
+            output_in(tmp_path)
+
+    with pytest.raises(FileNotFoundError):
+        export()
     assert below(tmp_path) == {}
 
 

@@ -33,14 +33,15 @@ _LABELS = """\
 _PART = "| `part` | the picture of a kind is in the archive KIND-PART.zip; of `bg`, `fg` and `fg_mask` in KIND.zip |\n"
 
 _ARCHIVES = """\
-Unpack all archives in one folder, for example with `unzip '*.zip'`; the paths in `labels.csv` start there. No picture is
-compressed a second time, so reading from the archives directly is as fast.
+Unpack all archives in one folder, for example with `unzip '*.zip'`; the paths in `labels.csv` start there. No picture
+is compressed a second time, so reading from the archives directly is as fast.
 """
 
 _COCO = """\
 `instances_SPLIT.json` is read by `pycocotools.coco.COCO` and what builds on it; paths start in this folder. Categories
-are the classes of the foregrounds, segmentations are exact masks (run lengths). Images have `background_file_name`{depth}
-as well. The id of an image is the example's index in the cross product, ((bg * F + fg) * 2 + flipped) * P + placement.
+are the classes of the foregrounds, segmentations are exact masks (run lengths). Images also have
+`background_file_name`{depth}. The id of an image is the example's index in the cross product,
+((bg * F + fg) * 2 + flipped) * P + placement.
 """
 
 
@@ -58,8 +59,7 @@ def describe(dataset: FinishedDataset, export_format: str, kinds: tuple[str, ...
     parts = [
         f"# {dataset.files.full_name}\n",
         f"{sum(examples.values()):,} examples ({splits}) of {side}x{side} pixels.\n",
-        "\n".join(["| kind | pictures |", "| --- | --- |", *(f"| `{kind}` | {_KINDS[kind]} |" for kind in kinds)])
-        + "\n",
+        "| kind | pictures |\n| --- | --- |\n" + "".join(f"| `{kind}` | {_KINDS[kind]} |\n" for kind in kinds),
     ]
     if dataset.depth_meaning is not None:
         parts.append(f"`depth`: {dataset.depth_meaning}\n")
