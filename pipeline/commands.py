@@ -1,23 +1,29 @@
 """Which command runs, and what exit status its end has."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pipeline import options
 from pipeline.run_build import run_build
+from pipeline.run_export import run_export
 from pipeline.run_plan import run_plan
 from transforms.errors import InputError, RunError
 
 SUCCESS, RUN_FAILURE, WRONG_USE = 0, 1, 2
 
-_COMMANDS = {"build": run_build, "plan": run_plan}
+_COMMANDS: dict[str, Callable[[Any, Sequence[str]], None]] = {
+    "build": run_build,
+    "plan": run_plan,
+    "export": run_export,
+}
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name; its errors become one line each."""
     try:
-        command, build_options, beam_flags = options.parse(arguments)
-        _COMMANDS[command](build_options, beam_flags)
+        command, values, beam_flags = options.parse(arguments)
+        _COMMANDS[command](values, beam_flags)
     except InputError as error:
         print(f"fgbg: {error}", file=sys.stderr)
         return WRONG_USE

@@ -20,6 +20,7 @@ from apache_beam.options.pipeline_options import (
 from transforms.cross_product import SPLIT_BY
 from transforms.depth_models.locate import MODEL_NAMES
 from transforms.errors import InputError
+from transforms.exporting import FORMATS
 from transforms.records import FILE_FORMATS
 
 LOSSLESS = "png"
@@ -74,6 +75,17 @@ class BuildOptions:
         return self.depth_model != NO_DEPTH
 
 
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """The values of the flags of `export`. See `add_export_flags` for their meaning."""
+
+    directory: str
+    format: str
+    output: str
+    split: str | None
+    limit: int | None
+
+
 class _Formatter(argparse.HelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=min(120, int(os.environ.get("COLUMNS", "110"))))
@@ -114,6 +126,15 @@ def make_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         add_build_flags(command)
+    text = "hand a finished dataset to people without TensorFlow, or go on where an earlier export stopped"
+    export = commands.add_parser(
+        "export",
+        help=text,
+        description=text[0].upper() + text[1:] + ". Stored pictures are copied as they are.",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    add_export_flags(export)
     return parser
 
 
@@ -232,7 +253,28 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse(arguments: Sequence[str]) -> tuple[str, BuildOptions, list[str]]:
+def add_export_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `export`."""
+    parser.add_argument(
+        "directory", type=_path, metavar="DIR", help="the dataset's folder, such as DATA_DIR/fg_bg_depth/1.0.0"
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        required=True,
+        help="zip: an archive of every kind of picture (for each 50,000 examples) and labels.csv; folder: the same as"
+        " plain files; coco: plain files and instances_SPLIT.json with boxes, areas and masks",
+    )
+    parser.add_argument(
+        "--output", type=_local_output, required=True, metavar="OUT", help="a new or empty folder on the local disk"
+    )
+    parser.add_argument("--split", metavar="SPLIT", help="only this split (default: all)")
+    parser.add_argument(
+        "--limit", type=_whole(1), metavar="N", help="only the first N examples of each split: a fair sample"
+    )
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
     """Read a command line: the command, the values of its flags, and what is left for Beam.
 
     Raises:
@@ -245,6 +287,8 @@ def parse(arguments: Sequence[str]) -> tuple[str, BuildOptions, list[str]]:
     values, beam_flags = parser.parse_known_args(arguments)
     fields = vars(values)
     command = fields.pop("command")
+    if command == "export":
+        return command, ExportOptions(**fields | {"directory": _local_path(fields["directory"])}), beam_flags
     for kind in ("backgrounds", "foregrounds"):
         fields[kind] = _local_path(fields[kind] or str(samples_folder() / kind))
     fields["data_dir"] = _local_path(fields["data_dir"] or _default_data_dir())
@@ -328,6 +372,12 @@ def _default_data_dir() -> str:
 def _local_path(path: str) -> str:
     """A path that means the same in every process; URIs stay as they are."""
     return path if "://" in path else str(Path(path).expanduser().absolute())
+
+
+def _local_output(text: str) -> str:
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is not on the local disk; export to a folder there, then upload that")
+    return _local_path(_path(text))
 
 
 def _path(text: str) -> str:

@@ -1,0 +1,275 @@
+"""The `export` command: a finished dataset as ZIP archives, plain files or COCO, for people without TensorFlow.
+
+An export is made in parts. A part is finished when the lines of its examples for the table are there, which appear
+last; what a stopped export leaves unfinished is made again, with the same bytes.
+"""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.console import quiet_libraries
+from pipeline.options import ExportOptions
+from pipeline.progress import shown_progress
+from pipeline.resume import describe_differences, shard_sizes
+from transforms import filesystems
+from transforms.errors import InputError, RunError
+from transforms.exporting.names import PictureNames
+from transforms.exporting.parts import Part, PartWriter, make_parts
+from transforms.exporting.readme import README, describe
+from transforms.exporting.source import FinishedDataset, StoredShard, open_finished
+from transforms.exporting.stores import ArchiveStore, FileStore, OutputFolder, Store
+from transforms.exporting.tables import CocoTable, LabelsTable, Table
+from transforms.metadata import DESCRIPTION
+
+# In the output: what is there when everything is, and what exists only before that.
+_FINISHED = "export.json"
+_WORK = ".export"
+_CLAIM = f"{_WORK}/configuration.json"
+_TEMPORARY = f"{_WORK}/tmp"
+_COMPANIONS_DONE = f"{_WORK}/parts/companions"
+
+_MOST_DIFFERENCES = 5
+
+
+def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
+    """Export the dataset, or go on where an earlier run stopped, and tell what was made.
+
+    Args:
+        options: the flags.
+        other_flags: what is none of them; Beam, which would get it, has no part in an export.
+
+    Raises:
+        InputError: wrong use; nothing was written.
+        RunError: the export stopped; finished parts are kept.
+    """
+    if other_flags:
+        raise InputError(f"`export` has no flag {other_flags[0]}; see `python -m pipeline export --help`.")
+    if options.format == "coco" and importlib.util.find_spec("pycocotools") is None:
+        raise InputError("--format coco needs pycocotools; install it with: pip install 'fgbg-depth[coco]'")
+    dataset = open_finished(options.directory)
+    splits = _chosen_splits(dataset, options)
+    _refuse_damaged(dataset)
+    configuration = _configuration(dataset, options)
+    folder = Path(options.output)
+    with _told_failures(folder):
+        if _is_complete(folder, configuration):
+            print(f"{folder} is complete already.", file=sys.stderr)
+        else:
+            export = _Export(dataset, options, splits, OutputFolder(folder, folder / _TEMPORARY))
+            export.run(configuration)
+        shutil.rmtree(folder / _WORK, ignore_errors=True)
+    print(_summarize(folder))
+
+
+class _Export:
+    def __init__(
+        self,
+        dataset: FinishedDataset,
+        options: ExportOptions,
+        splits: dict[str, tuple[StoredShard, ...]],
+        output: OutputFolder,
+    ) -> None:
+        kinds = ["fg_bg"] if options.format == "coco" else ["fg_bg", "mask"]
+        if dataset.depth_meaning is not None:
+            kinds.append("depth")
+        companions = ["bg"] if options.format == "coco" else ["bg", "fg", "fg_mask"]
+        self._dataset = dataset
+        self._format = options.format
+        self._output = output
+        self._kinds = (*kinds, *companions)
+        self._store: Store = ArchiveStore(output) if options.format == "zip" else FileStore(output)
+        self._table = self._make_table()
+        self._parts = make_parts(splits, limit=options.limit, most=self._store.examples_per_part)
+        self._archives = {part.label: self._store.archives(part.label, kinds) for part in self._parts}
+        self._companion_archives = self._store.archives("", companions)
+
+    def run(self, configuration: dict[str, Any]) -> None:
+        """Make what is not finished, then what tells of it."""
+        output = self._output
+        output.write(_CLAIM, _json(configuration))
+        writer = PartWriter(
+            dataset=self._dataset,
+            names=PictureNames(
+                backgrounds=len(self._dataset.backgrounds.names),
+                foregrounds=len(self._dataset.foregrounds.names),
+                placements=self._dataset.placements,
+                suffix=".png" if self._dataset.lossless else ".jpg",
+            ),
+            kinds=self._kinds,
+            store=self._store,
+            table=self._table,
+            output=output,
+        )
+        unfinished = [
+            part for part in self._parts if not self._are_there([_lines_name(part), *self._archives[part.label]])
+        ]
+        examples: Counter[str] = Counter()
+        for part in self._parts:
+            examples[part.split] += part.examples
+        total = sum(examples.values())
+        finished = total - sum(part.examples for part in unfinished)
+        if finished:
+            print(f"Going on after {finished:,} finished examples.", file=sys.stderr)
+        done = finished
+
+        def on_example() -> None:
+            nonlocal done
+            done += 1
+
+        with (
+            quiet_libraries() as terminal,
+            shown_progress(total=total, finished=finished, count=lambda: done, remote=False, file=terminal),
+        ):
+            if not self._are_there([_COMPANIONS_DONE, *self._companion_archives]):
+                writer.write_companions()
+                output.write(_COMPANIONS_DONE, b"")
+            for part in unfinished:
+                writer.write_part(part, _lines_name(part), on_example)
+        self._finish(configuration, examples)
+
+    def _make_table(self) -> Table:
+        dataset = self._dataset
+        labels = (dataset.backgrounds, dataset.foregrounds, dataset.image_size)
+        if self._format == "coco":
+            info = {"description": DESCRIPTION, "version": dataset.files.version, "depth": dataset.depth_meaning}
+            return CocoTable(*labels, info)
+        return LabelsTable(*labels, self._kinds, parts=self._format == "zip")
+
+    def _finish(self, configuration: dict[str, Any], examples: Mapping[str, int]) -> None:
+        output = self._output
+        lines: dict[str, list[Path]] = {}
+        for part in self._parts:
+            lines.setdefault(part.split, []).append(output.folder / _lines_name(part))
+        tables = self._table.write(output, lines)
+        output.write(README, describe(self._dataset, self._format, self._kinds, examples).encode())
+        output.write("statistics.json", filesystems.read_bytes(self._dataset.files.path("statistics.json")))
+        names = [*self._companion_archives, *(name for part in self._parts for name in self._archives[part.label])]
+        files = {name: (output.folder / name).stat().st_size for name in (*names, *tables)}
+        output.write(_FINISHED, _json({**configuration, "examples": examples, "files": files}))
+
+    def _are_there(self, names: list[str]) -> bool:
+        return all((self._output.folder / name).exists() for name in names)
+
+
+def _lines_name(part: Part) -> str:
+    return f"{_WORK}/parts/{part.label}.lines"
+
+
+def _chosen_splits(dataset: FinishedDataset, options: ExportOptions) -> dict[str, tuple[StoredShard, ...]]:
+    if options.split is None:
+        return dataset.splits
+    if options.split not in dataset.splits:
+        there = ", ".join(dataset.splits)
+        raise InputError(f"--split: {options.directory} has no split {options.split}; it has {there}.")
+    return {options.split: dataset.splits[options.split]}
+
+
+def _refuse_damaged(dataset: FinishedDataset) -> None:
+    for files, shards in dataset.stored:
+        there = shard_sizes(files)
+        if lost := [shard.file for shard in shards if there.get(shard.file) != shard.size]:
+            raise InputError(
+                f"{files.directory} is damaged: {len(lost)} of its shards are gone or have another size than they were"
+                f" written with (the first is {lost[0]}); keep the dataset beside its companions, or build it anew."
+            )
+
+
+def _configuration(dataset: FinishedDataset, options: ExportOptions) -> dict[str, Any]:
+    """All that decides the bytes of the export, in the form that `describe_differences` knows."""
+    manifest = dataset.manifest
+    shards = hashlib.sha256(json.dumps(manifest["shards"], sort_keys=True).encode()).hexdigest()
+    asked = {"--format": options.format, "--split": options.split, "--limit": options.limit}
+    source = {f"the dataset's {key}": value for key, value in manifest["configuration"].items()}
+    return {
+        "configuration": {**asked, **source, "the dataset's shards": shards[:16]},
+        "depth_model": manifest["depth_model"],
+        "inputs": manifest["inputs"],
+    }
+
+
+def _is_complete(folder: Path, configuration: dict[str, Any]) -> bool:
+    """Whether the export is there already; if not, the folder is empty or holds the beginning of the same export.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output: {folder} is a file; name a folder.")
+    for name in (_FINISHED, _CLAIM):
+        if (there := _read_json(folder / name)) is None:
+            continue
+        if differences := describe_differences(there, configuration):
+            told = "; ".join(differences[:_MOST_DIFFERENCES])
+            raise InputError(
+                f"--output: {folder} holds another export: {told}. Use the flags and the dataset of then, or name"
+                " another folder."
+            )
+        if name == _FINISHED:
+            _refuse_incomplete(folder, there.get("files", {}))
+        return name == _FINISHED
+    if folder.exists() and any(path.name != _WORK for path in folder.iterdir()):
+        raise InputError(
+            f"--output: {folder} holds files that no export of this program is responsible for; name another folder."
+        )
+    return False
+
+
+def _refuse_incomplete(folder: Path, files: dict[str, int]) -> None:
+    for name, size in files.items():
+        path = folder / name
+        if not path.exists() or path.stat().st_size != size:
+            raise InputError(
+                f"--output: {folder} was finished, but {name} is gone or has another size since; delete the folder to"
+                " export anew, or name another."
+            )
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("no object")
+    except ValueError as error:
+        raise InputError(f"--output: {path} is damaged ({error}); name another folder.") from error
+    return content
+
+
+@contextmanager
+def _told_failures(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"Cannot write {error.filename or folder}: {error.strerror}. Free space there or mend its permissions, then"
+            " run the same command again: it goes on from the finished parts."
+        ) from error
+
+
+def _summarize(folder: Path) -> str:
+    """Where the export is and what to look at first."""
+    finished = json.loads((folder / _FINISHED).read_bytes())
+    splits = ", ".join(f"{split} {number:,}" for split, number in finished["examples"].items())
+    files = list(finished["files"])
+    more = f" and {len(files) - 3} more" if len(files) > 4 else ""
+    return "\n".join(
+        [
+            "",
+            f"{folder}",
+            f"  {sum(finished['examples'].values()):,} examples ({splits})",
+            f"  {README}, {', '.join(files[: 3 if more else 4])}{more}",
+        ]
+    )
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
