@@ -2,3 +2,5 @@
 
 `source` reads the dataset, `names` names the pictures, `stores` keep them, `tables` tell what is in them.
 """
+
+FORMATS = ("zip", "folder", "coco")

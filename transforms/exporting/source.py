@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tfds_builder.features import Labels
@@ -73,6 +74,9 @@ def open_finished(directory: str) -> FinishedDataset:
     Raises:
         InputError: the folder holds no dataset of this program, or an unfinished one.
     """
+    if "://" not in directory:
+        directory = str(Path(directory).resolve())  # a link may have another name
+    directory = directory.rstrip("/")
     for name in ("manifest.json", "dataset_info.json"):
         if not filesystems.exists(filesystems.join(directory, name)):
             raise InputError(
