@@ -206,8 +206,8 @@ class PipelineBuilder(FileReaderBuilder):
             from transforms.errors import InputError
 
             raise InputError(
-                f"manual_dir: {manual_dir} has no folder {' and no folder '.join(missing)}."
-                f" {self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
+                f"manual_dir: {manual_dir} has no folder {' and no folder '.join(missing)}; put your pictures there, or"
+                " name another manual_dir."
             )
         return {kind: os.fspath(manual_dir / kind) for kind in wanted}
 

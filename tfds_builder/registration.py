@@ -3,7 +3,6 @@
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -25,7 +24,7 @@ def _import_builders() -> None:
         importlib.import_module(f"tfds_builder.{name}.{name}_dataset_builder")
 
 
-class _AfterTfds(MetaPathFinder):
+class _AfterTfds:
     """Finds nothing itself, but has the builders imported after TFDS."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:

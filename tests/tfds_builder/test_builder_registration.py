@@ -1,0 +1,49 @@
+"""The builders become known to TFDS, and the pipeline does not pay for it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tfds_builder.builder_helpers import run_python
+
+NAMES = ["fg_bg_depth", "fg_bg_depth_background", "fg_bg_depth_foreground"]
+
+# What takes long to import, next to TFDS itself.
+HEAVY = "('tensorflow', 'apache_beam', 'pipeline', 'transforms')"
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import tensorflow_datasets as tfds, tfds_builder",
+        "import tfds_builder, tensorflow_datasets as tfds",
+        "import tfds_builder.features, tensorflow_datasets as tfds",
+    ],
+)
+def test_registered_in_whichever_order(imports: str, tmp_path: Path) -> None:
+    code = f"""
+import json, sys
+{imports}
+heavy = [name for name in {HEAVY} if name in sys.modules]
+names = [name for name in tfds.list_builders(with_community_datasets=False) if name.startswith("fg_bg")]
+print(json.dumps([heavy, names, tfds.builder_cls("fg_bg_depth").__module__]))
+"""
+    assert run_python(code, cwd=tmp_path) == [[], NAMES, "tfds_builder.fg_bg_depth.fg_bg_depth_dataset_builder"]
+
+
+def test_importing_it_imports_nothing(tmp_path: Path) -> None:
+    code = """
+import json, sys
+import tfds_builder
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules} & {"numpy", "tensorflow_datasets", "etils"})))
+"""
+    assert run_python(code, cwd=tmp_path) == []
+
+
+def test_the_pipeline_starts_without_tfds(tmp_path: Path) -> None:
+    code = """
+import json, sys
+import pipeline.commands
+print(json.dumps([name for name in ("tensorflow", "tensorflow_datasets", "tfds_builder") if name in sys.modules]))
+"""
+    assert run_python(code, cwd=tmp_path) == ["tfds_builder"]
