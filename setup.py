@@ -25,6 +25,8 @@ TEST = [
     "torch>=2.6",  # the documented data loader
 ]
 
+NOTEBOOKS = ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10"]
+
 setup(
     name="fgbg-depth",
     version="0.1.0",
@@ -61,12 +63,14 @@ setup(
         # TFDS imports these three without declaring them: for any builder, for `tfds build`, for `as_dataframe`.
         "importlib_resources>=6",
         "mlcroissant>=1",
-        "pandas>=2.2",
+        # Beam cannot make a pipeline in a notebook beside pandas 3.
+        "pandas>=2.2,<3",
     ],
     extras_require={
         "coco": ["pycocotools>=2.0.10"],  # `export --format coco`
         "openvino": ["openvino>=2025.0"],
-        "test": TEST,
+        "test": [*TEST, *NOTEBOOKS],
+        "notebooks": NOTEBOOKS,
         "training": ["onnxruntime>=1.32", "scikit-image>=0.26"],
         "examples": ["matplotlib>=3.10"],
         "benchmark": ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"],
