@@ -11,7 +11,6 @@ TEST = [
     "dill>=0.3.8",  # for tfds.testing
     "hypothesis>=6.100",
     "jax>=0.10",  # a second Keras backend for the depth networks
-    "matplotlib>=3.10",  # for tfds.show_examples
     "mypy>=1.15",
     "openvino>=2025.0",
     "pandas-stubs",
