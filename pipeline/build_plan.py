@@ -120,8 +120,7 @@ class BuildPlan:
             "depth_model": self.depth_fingerprint,
             "inputs": {"backgrounds": _identities(self.backgrounds), "foregrounds": _identities(self.foregrounds)},
         }
-        made_with = {package: version(package) for package in _RECORDED_PACKAGES} | {"machine": platform.machine()}
-        return {"fingerprint": fingerprint(content), **content, "made_with": made_with}
+        return {"fingerprint": fingerprint(content), **content, "made_with": made_with()}
 
     def _files(self, name: str) -> DatasetFiles:
         options = self.options
@@ -166,6 +165,11 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
         depth_kind=depth_model_kind(options.depth_model) if options.with_depth else None,
     )
     return BuildPlan(options, backgrounds, foregrounds, skipped, recorded, recipe, depth, depth_fingerprint)
+
+
+def made_with() -> dict[str, str]:
+    """Versions of the packages that bytes can depend on, and the kind of machine, as the manifest records them."""
+    return {package: version(package) for package in _RECORDED_PACKAGES} | {"machine": platform.machine()}
 
 
 def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) -> int:

@@ -21,9 +21,9 @@ from transforms.cross_product import SPLIT_BY
 from transforms.depth_models.locate import MODEL_NAMES
 from transforms.errors import InputError
 from transforms.exporting import FORMATS
+from transforms.recipe import LOSSLESS
 from transforms.records import FILE_FORMATS
 
-LOSSLESS = "png"
 NO_DEPTH = "none"
 
 _LOCAL_RUNNER = "FnApiRunner"
@@ -76,6 +76,15 @@ class BuildOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """The values of the flags of `verify`. See `add_verify_flags` for their meaning."""
+
+    directory: str
+    backgrounds: str | None
+    foregrounds: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ExportOptions:
     """The values of the flags of `export`. See `add_export_flags` for their meaning."""
 
@@ -112,9 +121,10 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_OneSentence)
-    for name, text in (
-        ("build", "make the dataset, or go on where an earlier run stopped"),
-        ("plan", "print what `build` would make: counts, shards, bytes, time; write nothing"),
+    for name, text, add_flags in (
+        ("build", "make the dataset, or go on where an earlier run stopped", add_build_flags),
+        ("plan", "print what `build` would make: counts, shards, bytes, time; write nothing", add_build_flags),
+        ("verify", "read a finished dataset again and prove it; write nothing there", add_verify_flags),
     ):
         command = commands.add_parser(
             name,
@@ -125,7 +135,7 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=_Formatter,
             allow_abbrev=False,
         )
-        add_build_flags(command)
+        add_flags(command)
     text = "hand a finished dataset to people without TensorFlow, or go on where an earlier export stopped"
     export = commands.add_parser(
         "export",
@@ -253,6 +263,18 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_verify_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `verify`."""
+    parser.add_argument(
+        "directory", type=_path, metavar="DIR", help="the dataset's folder, such as DATA_DIR/fg_bg_depth/1.0.0"
+    )
+    group = parser.add_argument_group("inputs (where they are now: a folder, a glob or any Beam filesystem URI)")
+    for kind in ("backgrounds", "foregrounds"):
+        group.add_argument(
+            f"--{kind}", type=_path, metavar="PATH", help=f"compare the {kind} too (default: they are not checked)"
+        )
+
+
 def add_export_flags(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `export`."""
     parser.add_argument(
@@ -275,7 +297,7 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
-    """Read a command line: the command, the values of its flags, and what is left for Beam.
+    """Read a command line: the command, the values of its flags as its options, and what is left for Beam.
 
     Raises:
         InputError: a flag is unknown or its value makes no sense.
@@ -289,33 +311,45 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
     command = fields.pop("command")
     if command == "export":
         return command, ExportOptions(**fields | {"directory": _local_path(fields["directory"])}), beam_flags
+    return command, (_verify_options if command == "verify" else _build_options)(fields), beam_flags
+
+
+def _verify_options(fields: dict[str, Any]) -> VerifyOptions:
+    return VerifyOptions(**{name: value and _local_path(value) for name, value in fields.items()})
+
+
+def _build_options(fields: dict[str, Any]) -> BuildOptions:
     for kind in ("backgrounds", "foregrounds"):
         fields[kind] = _local_path(fields[kind] or str(samples_folder() / kind))
     fields["data_dir"] = _local_path(fields["data_dir"] or _default_data_dir())
     model = fields["depth_model"]
     if model not in (NO_DEPTH, *MODEL_NAMES) and ("/" in model or Path(model).exists()):
         fields["depth_model"] = _local_path(model)
-    return command, BuildOptions(**fields), beam_flags
+    return BuildOptions(**fields)
 
 
-def beam_options(flags: Sequence[str]) -> PipelineOptions:
+def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOptions:
     """Beam's own options from the flags that are not ours; the local runner with one thread per core by default.
+
+    Args:
+        flags: what `parse` left.
+        command: whose flags they were.
 
     Raises:
         InputError: Beam does not know a flag either, or the runner is known to lose data.
     """
     parser = _BeamParser(
-        prog="python -m pipeline build", add_help=False, allow_abbrev=False, conflict_handler="resolve"
+        prog=f"python -m pipeline {command}", add_help=False, allow_abbrev=False, conflict_handler="resolve"
     )
     for kind in PipelineOptions.__subclasses__():
         kind._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(flags))
     if unknown:
-        ours = [option for action in _build_actions() for option in action.option_strings]
+        ours = [option for action in _actions(command) for option in action.option_strings]
         theirs = [option for action in parser._actions for option in action.option_strings]
         name = unknown[0].split("=")[0]
         close = difflib.get_close_matches(name, [*ours, *theirs], 1)
-        hint = f"did you mean {close[0]}?" if close else "see `python -m pipeline build --help`."
+        hint = f"did you mean {close[0]}?" if close else f"see `python -m pipeline {command} --help`."
         raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
     return complete_beam_options(PipelineOptions(list(flags)))
 
@@ -357,9 +391,9 @@ def samples_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "samples"
 
 
-def _build_actions() -> list[argparse.Action]:
+def _actions(command: str) -> list[argparse.Action]:
     parser = argparse.ArgumentParser()
-    add_build_flags(parser)
+    (add_verify_flags if command == "verify" else add_build_flags)(parser)
     return parser._actions
 
 

@@ -8,7 +8,7 @@ from pipeline.build_plan import BuildPlan
 from transforms import filesystems
 from transforms.companions import SPLIT, CompanionShard, companion_shards
 from transforms.errors import InputError
-from transforms.shards import DatasetFiles
+from transforms.shards import WORK_FOLDER, DatasetFiles
 from transforms.summary import FinishedShard
 
 _CONFIGURATION = "configuration.json"
@@ -62,6 +62,11 @@ def open_dataset(plan: BuildPlan) -> Work:
         claim, json.dumps(plan.configuration).encode(), temporary_folder=plan.files.temporary_folder
     )
     return find_work(plan)
+
+
+def is_claimed(directory: str) -> bool:
+    """Whether a build has begun in a dataset's folder and not ended."""
+    return filesystems.exists(filesystems.join(directory, WORK_FOLDER, _CONFIGURATION))
 
 
 def close_dataset(plan: BuildPlan) -> None:

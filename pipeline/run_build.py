@@ -40,7 +40,7 @@ def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions) -> B
         InputError: wrong use or bad inputs; nothing was written.
         RunError: the build stopped; finished shards are kept.
     """
-    with _made_pipeline(pipeline_options) as pipeline:
+    with made_pipeline(pipeline_options) as pipeline:
         plan = checked_plan(options)
         work = open_dataset(plan)
         if work.complete:
@@ -92,7 +92,7 @@ def run_pipeline(plan: BuildPlan, work: Work, pipeline: beam.Pipeline) -> None:
     with (
         # What a remote runner says, such as the address of the job, is for the user.
         quiet_libraries() if local else nullcontext(sys.stderr) as terminal,
-        _told_failures(),
+        told_failures(),
         shown_progress(
             total=plan.layout.product.size,
             finished=work.finished_examples,
@@ -139,7 +139,7 @@ def _depth(plan: BuildPlan) -> str:
 
 
 @contextmanager
-def _made_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
+def made_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     """An empty pipeline for the runner that the options name.
 
     Raises:
@@ -157,8 +157,13 @@ def _made_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
 
 
 @contextmanager
-def _told_failures() -> Iterator[None]:
-    """Turn what a runner raises into the one sentence of the error that a stage raised, if it was one of ours."""
+def told_failures(command: str = "build", again: str = ": it goes on from the finished shards") -> Iterator[None]:
+    """Turn what a runner raises into the one sentence of the error that a stage raised, if it was one of ours.
+
+    Args:
+        command: what stopped.
+        again: what happens when it is run again.
+    """
     try:
         yield
     except (InputError, RunError):
@@ -171,8 +176,7 @@ def _told_failures() -> Iterator[None]:
         system = re.findall(r"Error: \[Errno \d+\] (.*?)(?: \[while running|\\n|$)", f"{error}", flags=re.MULTILINE)
         if system:
             raise RunError(
-                f"The build stopped: {system[-1]}. Mend that, then run the same command again: it goes on from the"
-                " finished shards."
+                f"The {command} stopped: {system[-1]}. Mend that, then run the same command again{again}."
             ) from error
         if isinstance(error, MemoryError) or "MemoryError" in f"{error}":
             raise RunError("Memory ran out; use a smaller --examples_per_shard or fewer workers.") from error

@@ -71,7 +71,7 @@ def foreground_examples(assets: Assets, schema: Schema, indices: range) -> Itera
         cutout = assets.cutout(index)
         yield {
             "image": encode_rgba(cutout),
-            "mask": encode_mask(_mask(cutout)),
+            "mask": encode_mask(cutout_mask(cutout)),
             "id": index,
             "class": schema.foregrounds.class_ids[index],
         }
@@ -87,7 +87,7 @@ def write_companion(shard: CompanionShard, files: DatasetFiles, paths: AssetPath
         moments = {"image": _sum(Moments.of(assets.background(index)) for index in indices)}
     else:
         examples = foreground_examples(assets, schema, indices)
-        masks = (_mask(assets.cutout(index)) for index in indices)
+        masks = (cutout_mask(assets.cutout(index)) for index in indices)
         # Colours of a cut-out count only as far as they are opaque: no plain mean of them would mean anything.
         moments = {"image": None, "mask": _sum(Moments.of_masks(mask) for mask in masks)}
     return write_shard(files, split=SPLIT, index=shard.index, count=shard.count, examples=examples, moments=moments)
@@ -118,7 +118,8 @@ def _write_companion(
     return write_companion(shard, files[shard.kind], paths, schema)
 
 
-def _mask(cutout: Pixels) -> Pixels:
+def cutout_mask(cutout: Pixels) -> Pixels:
+    """The mask of a cut-out before placement: RGBA uint8 [h, w, 4] -> uint8 [h, w], 255 where alpha >= 128."""
     return np.where(cutout[..., 3] >= MASK_THRESHOLD, np.uint8(255), np.uint8(0))
 
 

@@ -26,6 +26,8 @@ from transforms.placement_counts import PlacementCounts, count_placements
 from transforms.records import Fields, open_writer, read_records, serialize_record
 from transforms.statistics import Moments
 
+WORK_FOLDER = ".build"
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetFiles:
@@ -62,7 +64,7 @@ class DatasetFiles:
     @property
     def work_folder(self) -> str:
         """What exists only while the dataset is being made."""
-        return filesystems.join(self.directory, ".build")
+        return filesystems.join(self.directory, WORK_FOLDER)
 
     @property
     def temporary_folder(self) -> str:

@@ -1,0 +1,360 @@
+"""The `verify` command: read a finished dataset again, compute all of it anew, and say what was compared with what."""
+
+import sys
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TextIO
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from tqdm import tqdm
+
+from pipeline.build_plan import made_with
+from pipeline.console import quiet_libraries
+from pipeline.options import VerifyOptions, beam_options, is_local
+from pipeline.progress import shown_progress
+from pipeline.resume import is_claimed, shard_sizes
+from pipeline.run_build import made_pipeline, told_failures
+from tfds_builder.features import Labels
+from transforms import filesystems
+from transforms.companions import SPLIT, companion_shards, shard_indices
+from transforms.errors import InputError, RunError
+from transforms.exporting.source import FinishedDataset, open_finished
+from transforms.metadata import DatasetMetadata, make_statistics, make_tfds_files
+from transforms.recipe import FORMAT, Recipe, make_recipe
+from transforms.shards import DatasetFiles, ShardSummary
+from transforms.summary import BuildSummary, SummarizeShardsFn
+from transforms.verification.companions import CompanionCheck, CompanionReport, UnpackedPictures, check_inputs
+from transforms.verification.documents import (
+    ExpectedShard,
+    check_manifest,
+    check_presence,
+    check_statistics,
+    check_tfds_file,
+)
+from transforms.verification.examples import ExampleRules
+from transforms.verification.faults import Fault
+from transforms.verification.shards import ShardCheck, ShardReport, StoredShard, VerifyShards, report_path
+from transforms.verification.verdict import Verdict, common_picture
+
+# What decides the bytes of a JPEG of the same pixels.
+_ENCODER = ("opencv-python-headless", "machine")
+_TFDS = "tensorflow-datasets"
+
+
+def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
+    """Verify a dataset and print what was checked.
+
+    Raises:
+        InputError: wrong use; there is no finished dataset.
+        RunError: something is wrong with the dataset, or the verification stopped.
+    """
+    pipeline_options = beam_options(beam_flags, "verify")
+    with made_pipeline(pipeline_options) as pipeline, _scratch(pipeline_options) as scratch:
+        verification = open_verification(options.directory, scratch)
+        with quiet_libraries() if is_local(pipeline_options) else nullcontext(sys.stderr) as terminal:
+            verdict = verification.run(options, pipeline, terminal)
+    print(verdict.describe())
+    if verdict.faults:
+        raise RunError(verdict.complaint())
+
+
+def open_verification(directory: str, scratch: str) -> "Verification":
+    """Read the manifest and work out what must be there.
+
+    Args:
+        directory: the dataset's folder.
+        scratch: a folder for pictures and findings that every worker can reach.
+
+    Raises:
+        InputError: this is no finished dataset of ours, or one that another version of this program has to verify.
+    """
+    if is_claimed(directory):
+        raise InputError(
+            f"{directory} is not finished; run the same `build` command again, which goes on where it stopped, and"
+            " verify it then."
+        )
+    dataset = open_finished(directory)
+    try:
+        return Verification(dataset, _recipe(dataset, ()), dataset.manifest["made_with"], scratch)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{directory}/manifest.json is damaged or not of this program ({type(error).__name__}: {error})."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A dataset that is to be verified.
+
+    Attributes:
+        dataset: what its manifest says.
+        recipe: how its examples follow from that, but for the sizes of the cut-outs.
+        made_with: versions of the packages it was made with.
+        scratch: a folder for pictures and findings that every worker can reach.
+    """
+
+    dataset: FinishedDataset
+    recipe: Recipe
+    made_with: dict[str, str]
+    scratch: str
+
+    def run(self, options: VerifyOptions, pipeline: beam.Pipeline, terminal: TextIO) -> Verdict:
+        """Check everything, first what the rest is computed from; progress goes to `terminal`."""
+        verdict = Verdict(self.dataset.files.directory)
+        stored = self._check_files(verdict)
+        summaries = self._check_companions(verdict, stored)
+        if summaries is None:
+            verdict.unchecked.append("examples and inputs: they are compared with the companions, which are damaged")
+            return verdict
+        sizes, of_shards = summaries
+        self._check_inputs(verdict, options, terminal)
+        reports = self._check_examples(verdict, stored, sizes, pipeline, terminal)
+        of_shards += [report.summary for report in reports if report.summary]
+        if verdict.faults:
+            verdict.unchecked.append("statistics.json and what TFDS reads: they follow from what is wrong above")
+        else:
+            self._check_documents(verdict, of_shards)
+        verdict.unchecked.append("README.md and images/, which are for people")
+        return verdict
+
+    @property
+    def companions(self) -> dict[str, tuple[DatasetFiles, Labels]]:
+        """Files, names and classes of each companion dataset."""
+        dataset = self.dataset
+        return {
+            "background": (dataset.backgrounds_files, dataset.backgrounds),
+            "foreground": (dataset.foregrounds_files, dataset.foregrounds),
+        }
+
+    @property
+    def unpacked(self) -> UnpackedPictures:
+        """The pictures of the companion datasets."""
+        return UnpackedPictures(self.scratch)
+
+    def _check_files(self, verdict: Verdict) -> dict[str, StoredShard]:
+        """The shards that are there, as the manifest tells of them, by their file names."""
+        stored, faults = check_manifest(self.dataset.manifest, self._expected())
+        verdict.faults.extend(faults)
+        present: dict[str, int] = {}
+        for files in (self.dataset.files, *(files for files, _ in self.companions.values())):
+            present |= shard_sizes(files)
+        verdict.faults.extend(check_presence(self._expected(), present))
+        verdict.checked.append("manifest.json: its fingerprint, and that it lists exactly the shards that are here")
+        return {file: shard for file, shard in stored.items() if file in present}
+
+    def _expected(self) -> Iterator[ExpectedShard]:
+        files, layout = self.dataset.files, self.recipe.layout
+        for shard in range(layout.num_shards):
+            place = layout.locate(shard)
+            name = files.shard_name(place.split.name, place.index, place.count)
+            yield ExpectedShard(files, place.split.name, name, place.stop - place.start)
+        for kind, (files, labels) in self.companions.items():
+            pictures = len(labels.names)
+            for companion in companion_shards(kind, pictures):
+                name = files.shard_name(SPLIT, companion.index, companion.count)
+                yield ExpectedShard(files, SPLIT, name, len(shard_indices(companion, pictures)))
+
+    def _check_companions(
+        self, verdict: Verdict, stored: dict[str, StoredShard]
+    ) -> tuple[tuple[tuple[int, int], ...], list[ShardSummary]] | None:
+        """Sizes of the cut-outs and summaries of all shards; None if pictures are missing."""
+        reports: dict[str, CompanionReport] = {}
+        for kind, (files, labels) in self.companions.items():
+            check = CompanionCheck(
+                kind, files, labels, self.recipe.rules.image_size, self.recipe.rules.longest, self.unpacked
+            )
+            reports[kind] = check.run(stored)
+            verdict.faults.extend(reports[kind].faults)
+        backgrounds, foregrounds = reports["background"].sizes, reports["foreground"].sizes
+        verdict.checked.append(
+            f"companions: {len(backgrounds):,} backgrounds and {len(foregrounds):,} foregrounds; CRC, fields, pixels"
+        )
+        product = self.recipe.layout.product
+        if len(backgrounds) < product.backgrounds or len(foregrounds) < product.foregrounds:
+            return None
+        sizes = tuple(foregrounds[index] for index in range(product.foregrounds))
+        return sizes, reports["background"].summaries + reports["foreground"].summaries
+
+    def _check_inputs(self, verdict: Verdict, options: VerifyOptions, terminal: TextIO) -> None:
+        folders = {"background": options.backgrounds, "foreground": options.foregrounds}
+        if unknown := [f"--{kind}s" for kind, folder in folders.items() if folder is None]:
+            verdict.unchecked.append(f"input pictures: say where they are now with {' and '.join(unknown)}")
+        for kind, folder in folders.items():
+            if folder is None:
+                continue
+            recorded = self.dataset.manifest["inputs"][f"{kind}s"]
+            with tqdm(
+                desc=f"Checking {kind}s",
+                total=len(recorded),
+                unit=" pictures",
+                leave=False,
+                file=terminal,
+                disable=not terminal.isatty(),
+            ) as bar:
+                faults = check_inputs(
+                    kind,
+                    folder,
+                    recorded,
+                    self.unpacked,
+                    image_size=self.recipe.rules.image_size,
+                    longest_side=self.recipe.rules.longest,
+                    on_checked=bar.update,
+                )
+            verdict.faults.extend(faults)
+            verdict.checked.append(
+                f"input pictures: {len(recorded):,} {kind}s in {folder}; sha256, and they give the {kind} dataset"
+            )
+
+    def _check_examples(
+        self,
+        verdict: Verdict,
+        stored: dict[str, StoredShard],
+        sizes: tuple[tuple[int, int], ...],
+        pipeline: beam.Pipeline,
+        terminal: TextIO,
+    ) -> list[ShardReport]:
+        recipe = replace(self.recipe, rules=replace(self.recipe.rules, cutout_sizes=sizes))
+        here = made_with()
+        same_encoder = all(self.made_with.get(name) == here[name] for name in _ENCODER)
+        check = ShardCheck(
+            self.dataset.files,
+            recipe,
+            self.unpacked,
+            ExampleRules(recipe.schema.lossless, recipe.schema.depth_bits, same_encoder),
+        )
+        files = [shard.file for shard in self._expected() if shard.files == self.dataset.files]
+        work = [(number, stored[file]) for number, file in enumerate(files) if file in stored]
+        reports = self._run(pipeline, check, work, terminal)
+        for report in reports:
+            verdict.faults.extend(report.faults)
+        self._tell_examples(verdict, reports, same_encoder=same_encoder)
+        return reports
+
+    def _run(
+        self, pipeline: beam.Pipeline, check: ShardCheck, work: list[tuple[int, StoredShard]], terminal: TextIO
+    ) -> list[ShardReport]:
+        """The reports of these shards, made by Beam."""
+        examples = {report_path(self.scratch, stored.file): stored.examples for _, stored in work}
+
+        def count() -> int:
+            done = filesystems.list_files(filesystems.join(self.scratch, "reports"))
+            return sum(examples.get(path, 0) for path in done)
+
+        _ = (
+            pipeline
+            | "ListShards" >> beam.Create(work)
+            # (shard, StoredShard)
+            | "SpreadShards" >> beam.Reshuffle()
+            | "VerifyShards" >> VerifyShards(check, self.scratch)
+            # path of a report
+        )
+        total, remote = sum(examples.values()), not is_local(pipeline.options)
+        with (
+            told_failures("verification", again=""),
+            shown_progress(total=total, finished=0, count=count, remote=remote, file=terminal),
+        ):
+            state = pipeline.run().wait_until_finish()
+        try:
+            return [ShardReport.from_json(filesystems.read_bytes(path)) for path in examples]
+        except OSError as error:
+            raise RunError(f"The runner ended with state {state} before all shards were read; try another.") from error
+
+    def _tell_examples(self, verdict: Verdict, reports: list[ShardReport], *, same_encoder: bool) -> None:
+        records = sum(report.records for report in reports)
+        same_bytes = sum(report.same_bytes for report in reports)
+        verdict.checked += [
+            f"shards: {len(reports):,} of {self.recipe.layout.num_shards:,}; size and sha256",
+            f"records: {records:,} of {self.recipe.layout.product.size:,}; CRC, fields, and that they are the examples"
+            " of this seed in its order",
+            f"masks: {records:,} computed again, equal bit for bit, so exactly binary; bbox is their box",
+        ]
+        if self.recipe.schema.lossless:
+            verdict.checked.append(f"composites: {records:,} computed again, equal bit for bit")
+        elif same_encoder:
+            verdict.checked.append(f"composites: {records:,} computed again and encoded, the same JPEG bytes")
+        else:
+            then = ", ".join(f"{name} {self.made_with.get(name)}" for name in _ENCODER)
+            verdict.checked.append(
+                f"composites: {records:,} computed again; {same_bytes:,} encoded to the same JPEG bytes, the pixels of"
+                f" the others compared within JPEG's error (made with {then}, which is not what is here)"
+            )
+        if self.recipe.schema.depth_bits is not None:
+            verdict.checked.append(f"depth: {records:,} decoded; type, size and range")
+            verdict.unchecked.append("depth: was not predicted again")
+        wrong: dict[str, Counter[int]] = {"background": Counter(), "foreground": Counter()}
+        for report in reports:
+            wrong["background"] += report.backgrounds
+            wrong["foreground"] += report.foregrounds
+        verdict.hint = common_picture(wrong, {kind: labels.names for kind, (_, labels) in self.companions.items()})
+
+    def _check_documents(self, verdict: Verdict, shards: list[ShardSummary]) -> None:
+        combine = SummarizeShardsFn()
+        summary: BuildSummary = combine.create_accumulator()
+        for shard in shards:
+            combine.add_input(summary, shard)
+        dataset, manifest = self.dataset, self.dataset.manifest
+        metadata = DatasetMetadata(
+            files=dataset.files,
+            companions={kind: files for kind, (files, _) in self.companions.items()},
+            schema=self.recipe.schema,
+            configuration=manifest,
+            skipped=(),
+        )
+        try:
+            statistics = filesystems.read_bytes(dataset.files.path("statistics.json"))
+            verdict.faults.extend(check_statistics(statistics, make_statistics(summary, metadata)))
+        except OSError as error:
+            verdict.faults.add(Fault("statistics.json", f"cannot be read ({error})"))
+        verdict.checked.append("statistics.json: every number, computed again from all pixels")
+        same_tfds = self.made_with.get(_TFDS) == made_with()[_TFDS]
+        names: set[str] = set()
+        for files, contents in make_tfds_files(summary, metadata):
+            for name, data in contents.items():
+                if same_tfds or name != "features.json":
+                    names.add(name)
+                    verdict.faults.extend(check_tfds_file(files, name, data))
+        verdict.checked.append(f"what TFDS reads of all three datasets: {', '.join(sorted(names))}")
+        if not same_tfds:
+            verdict.unchecked.append(
+                f"features.json: made by {_TFDS} {self.made_with.get(_TFDS)}, which is not what is here"
+            )
+
+
+def _recipe(dataset: FinishedDataset, cutout_sizes: tuple[tuple[int, int], ...]) -> Recipe:
+    manifest = dataset.manifest
+    configuration = manifest["configuration"]
+    if configuration["format"] != FORMAT:
+        raise InputError(
+            f"{dataset.files.directory} has format {configuration['format']}, and this program verifies {FORMAT};"
+            " use the version that made it."
+        )
+    depth = manifest["depth_model"]
+    return make_recipe(
+        configuration, dataset.backgrounds, dataset.foregrounds, cutout_sizes, depth["kind"] if depth else None
+    )
+
+
+@contextmanager
+def _scratch(options: PipelineOptions) -> Iterator[str]:
+    """A folder that every worker can reach, gone afterwards.
+
+    Raises:
+        InputError: the workers are elsewhere, and no place was named that they can reach.
+    """
+    if is_local(options):
+        with tempfile.TemporaryDirectory(prefix="fgbg-verify-") as folder:
+            yield folder
+        return
+    place = options.view_as(GoogleCloudOptions).temp_location
+    if not place:
+        raise InputError("verify: workers elsewhere need a place for what they find; name one with --temp_location.")
+    folder = filesystems.join(place, f"fgbg-verify-{uuid.uuid4().hex}")
+    try:
+        yield folder
+    finally:
+        filesystems.delete_tree(folder)

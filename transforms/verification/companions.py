@@ -1,0 +1,209 @@
+"""The companion datasets against themselves and the input pictures; and composites computed from them."""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from tfds_builder.features import Labels
+from transforms import filesystems, pictures
+from transforms.companions import SPLIT, CompanionShard, companion_shards, cutout_mask, shard_indices
+from transforms.inputs import find_pictures
+from transforms.pictures import OVERSAMPLING, PictureError, Pixels
+from transforms.shards import DatasetFiles, FieldSummary, ShardSummary
+from transforms.statistics import Moments
+from transforms.summary import SplitSummary
+from transforms.verification.examples import check_value, parse_strictly
+from transforms.verification.faults import Fault, Faults, WrongRecordError
+from transforms.verification.pictures import check_mask, decode_stored
+from transforms.verification.shards import StoredShard, check_shard_file
+
+_FIELDS = {
+    "background": {"image": "bytes_list", "id": "int64_list", "class": "int64_list"},
+    "foreground": {"image": "bytes_list", "mask": "bytes_list", "id": "int64_list", "class": "int64_list"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackedPictures:
+    """The pictures of the companion datasets as files of their own, which any worker can read one of.
+
+    Attributes:
+        folder: where they are.
+    """
+
+    folder: str
+
+    def path(self, kind: str, index: int) -> str:
+        """Path of a picture's file."""
+        return filesystems.join(self.folder, "pictures", kind, f"{index}.png")
+
+    def load_background(self, index: int) -> Pixels:
+        """uint8 [image_size, image_size, 3], RGB."""
+        return cv2.cvtColor(self._decode("background", index), cv2.COLOR_BGR2RGB)
+
+    def load_cutout(self, index: int) -> Pixels:
+        """RGBA uint8 [h, w, 4] before placement."""
+        return cv2.cvtColor(self._decode("foreground", index), cv2.COLOR_BGRA2RGBA)
+
+    def add(self, kind: str, index: int, png: bytes) -> None:
+        """Keep a picture as it is stored."""
+        filesystems.write_bytes(self.path(kind, index), png, temporary_folder=filesystems.join(self.folder, "tmp"))
+
+    def _decode(self, kind: str, index: int) -> Pixels:
+        data = filesystems.read_bytes(self.path(kind, index))
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+@dataclass(slots=True)
+class CompanionReport:
+    """What was found in a companion dataset.
+
+    Attributes:
+        summaries: of its shards, as a build makes them, if nothing is wrong with them.
+        faults: what is wrong.
+        sizes: (width, height) of every picture that could be read, by its index.
+    """
+
+    summaries: list[ShardSummary] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CompanionCheck:
+    """How to check a companion dataset.
+
+    Attributes:
+        kind: "background" or "foreground".
+        files: the companion dataset.
+        labels: names and classes of its pictures.
+        image_size: side of the composites, pixels.
+        longest_side: largest longest side of a placed cut-out, pixels.
+        unpacked: where its pictures go.
+    """
+
+    kind: str
+    files: DatasetFiles
+    labels: Labels
+    image_size: int
+    longest_side: int
+    unpacked: UnpackedPictures
+
+    def run(self, stored: Mapping[str, StoredShard]) -> CompanionReport:
+        """Check those of its shards that are there, by their file names, and unpack their pictures."""
+        report = CompanionReport()
+        for shard in companion_shards(self.kind, len(self.labels.names)):
+            name = self.files.shard_name(SPLIT, shard.index, shard.count)
+            if name in stored:
+                self._check_shard(shard, stored[name], report)
+        return report
+
+    def _check_shard(self, shard: CompanionShard, stored: StoredShard, report: CompanionReport) -> None:
+        indices = shard_indices(shard, len(self.labels.names))
+        sums = SplitSummary(shard.count)
+        comparisons = (functools.partial(self._compare, index, sums, report) for index in indices)
+        faults, size, sha256 = check_shard_file(self.files, stored, len(indices), comparisons)
+        report.faults.extend(faults)
+        report.summaries.append(
+            ShardSummary(
+                dataset=self.files.name,
+                split=SPLIT,
+                index=shard.index,
+                count=shard.count,
+                file=stored.file,
+                examples=len(indices),
+                size=size,
+                sha256=sha256,
+                fields=sums.fields,
+            )
+        )
+
+    def _compare(self, index: int, sums: SplitSummary, report: CompanionReport, record: bytes) -> None:
+        fields = parse_strictly(record, _FIELDS[self.kind])
+        check_value("id", fields["id"], index)
+        check_value("class", fields["class"], self.labels.class_ids[index])
+        if self.kind == "background":
+            side = self.image_size
+            image = decode_stored("image", fields["image"], "PNG", np.uint8, (side, side, 3))
+            moments: dict[str, Moments | None] = {"image": Moments.of(image)}
+        else:
+            image = decode_stored("image", fields["image"], "PNG", np.uint8, (0, 0, 4))
+            self._check_cutout(image)
+            mask = cutout_mask(image)
+            check_mask(decode_stored("mask", fields["mask"], "PNG", np.uint8, mask.shape), mask)
+            moments = {"image": None, "mask": Moments.of_masks(mask)}
+        sums.add({}, {name: FieldSummary(len(fields[name]), moments[name]) for name in moments}, None)
+        report.sizes[index] = (image.shape[1], image.shape[0])
+        self.unpacked.add(self.kind, index, fields["image"])
+
+    def _check_cutout(self, rgba: Pixels) -> None:
+        height, width = rgba.shape[:2]
+        if cv2.boundingRect(np.ascontiguousarray(rgba[..., 3])) != (0, 0, width, height):
+            raise WrongRecordError("image", "is not cropped to the box in which it is not transparent")
+        if max(width, height) > OVERSAMPLING * self.longest_side:
+            raise WrongRecordError("image", f"is {width} x {height}, larger than placements are made from")
+
+
+def check_inputs(
+    kind: str,
+    folder: str,
+    recorded: Sequence[Mapping[str, str]],
+    unpacked: UnpackedPictures,
+    *,
+    image_size: int,
+    longest_side: int,
+    on_checked: Callable[[], None],
+) -> Faults:
+    """Compare input pictures with what the manifest says of them and with the companion dataset, which was unpacked.
+
+    Args:
+        kind: "background" or "foreground".
+        folder: where they are now: a folder, a glob or a URI.
+        recorded: label and sha256 of each, in the order of their index.
+        unpacked: the pictures of the companion dataset.
+        image_size: side of the composites, pixels.
+        longest_side: largest longest side of a placed cut-out, pixels.
+        on_checked: called after every picture.
+
+    Raises:
+        InputError: there is no such folder, or nothing in it.
+    """
+    found, _ = find_pictures(folder, f"--{kind}s")
+    paths = {one.label: one.path for one in found}
+
+    def check(index: int, label: str, sha256: str) -> Fault | None:
+        if label not in paths:
+            return Fault(filesystems.join(folder, label), f"is missing; the dataset was made with this {kind}")
+        try:
+            data = filesystems.read_bytes(paths[label])
+            if hashlib.sha256(data).hexdigest() != sha256:
+                return Fault(paths[label], f"has changed since the dataset was made with it as {kind} {index}")
+            if kind == "background":
+                now, then = pictures.load_background(data, image_size), unpacked.load_background(index)
+            else:
+                now, then = pictures.load_foreground(data, longest_side), unpacked.load_cutout(index)
+        except (OSError, PictureError) as error:
+            return Fault(paths[label], f"cannot be read ({error})")
+        if not np.array_equal(now, then):
+            return Fault(paths[label], f"does not give the picture that the dataset has as {kind} {index}")
+        return None
+
+    def check_one(numbered: tuple[int, Mapping[str, str]]) -> Fault | None:
+        index, one = numbered
+        try:
+            return check(index, one["label"], one["sha256"])
+        finally:
+            on_checked()
+
+    faults = Faults()
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for fault in pool.map(check_one, enumerate(recorded)):
+            if fault is not None:
+                faults.add(fault)
+    return faults

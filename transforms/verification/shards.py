@@ -1,0 +1,291 @@
+"""Shards read again, each a unit of work for one worker: record by record against what is computed again."""
+
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.utils.shared import Shared
+
+from transforms import filesystems
+from transforms.assets import Assets, PictureSource
+from transforms.buffers import BufferPool
+from transforms.compositing import ExampleBatch, composite_batch
+from transforms.cross_product import Ids
+from transforms.encoding import encode_example
+from transforms.placement_counts import count_placements
+from transforms.placements import draw_placements
+from transforms.recipe import Recipe
+from transforms.records import read_records
+from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, local_shard, summarize_batch
+from transforms.summary import SplitSummary
+from transforms.verification.examples import CheckedExample, Example, ExampleRules, check_example
+from transforms.verification.faults import Fault, Faults, WrongRecordError
+
+# Decoded images that are in memory at once: enough for arithmetic in large pieces, and little at any image size.
+_CHUNK_BYTES = 16 << 20
+
+# Raises WrongRecordError when a record is not what it should be.
+Compare = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredShard:
+    """What the manifest says of a shard file."""
+
+    file: str
+    examples: int
+    size: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class ShardReport:
+    """What was found in a shard.
+
+    Attributes:
+        summary: of the shard, as a build makes it, if nothing is wrong.
+        faults: what is wrong.
+        records: how many were compared.
+        same_bytes: how many of them have a composite of the very bytes that encoding gives here.
+        backgrounds: of how many wrong records each background is part.
+        foregrounds: likewise.
+    """
+
+    summary: ShardSummary | None = None
+    faults: Faults = field(default_factory=Faults)
+    records: int = 0
+    same_bytes: int = 0
+    backgrounds: Counter[int] = field(default_factory=Counter)
+    foregrounds: Counter[int] = field(default_factory=Counter)
+
+    def to_json(self) -> bytes:
+        """As a small file; `from_json` reads it back."""
+        return json.dumps(
+            {
+                "summary": self.summary and self.summary.to_json().decode(),
+                "faults": self.faults.to_json(),
+                "records": self.records,
+                "same_bytes": self.same_bytes,
+                "backgrounds": list(self.backgrounds.items()),
+                "foregrounds": list(self.foregrounds.items()),
+            }
+        ).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "ShardReport":
+        """The inverse of `to_json`."""
+        content: dict[str, Any] = json.loads(data)
+        return cls(
+            summary=content["summary"] and ShardSummary.from_json(content["summary"]),
+            faults=Faults.from_json(content["faults"]),
+            records=content["records"],
+            same_bytes=content["same_bytes"],
+            backgrounds=Counter(dict(content["backgrounds"])),
+            foregrounds=Counter(dict(content["foregrounds"])),
+        )
+
+
+def digest(path: Path) -> tuple[int, str]:
+    """Bytes and sha256 of a local file."""
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stored_records(path: Path, file_format: str, expected: int) -> Iterator[bytes]:
+    """The records of a local shard, whose CRCs the readers of both formats check.
+
+    Raises:
+        WrongRecordError: a record is damaged, or there are not as many as expected.
+    """
+    import tensorflow as tf
+
+    records = read_records(path, file_format)
+    for number in range(expected):
+        try:
+            record = next(records, None)
+        except (tf.errors.OpError, RuntimeError, IndexError, OSError) as error:
+            what = "is cut off" if "truncated" in str(error).lower() else "does not match its CRC"
+            left = expected - number - 1
+            raise WrongRecordError(
+                None, what + (f"; the {left:,} records after it cannot be read" if left else "")
+            ) from error
+        if record is None:
+            raise WrongRecordError(None, f"is missing: the shard ends after {number:,} of {expected:,} records")
+        yield record
+    try:
+        more = next(records, None) is not None
+    except (tf.errors.OpError, RuntimeError, IndexError, OSError):
+        more = True
+    if more:
+        raise WrongRecordError(None, f"follows the {expected:,} records that the shard should have")
+
+
+def check_shard_file(
+    files: DatasetFiles, stored: StoredShard, expected: int, comparisons: Iterable[Compare]
+) -> tuple[Faults, int, str]:
+    """Read a shard file, which is there, and compare each record.
+
+    Args:
+        files: its dataset.
+        stored: what the manifest says of it.
+        expected: how many records it should have.
+        comparisons: one for each of these records, in order; taken one at a time.
+
+    Returns:
+        What is wrong, and the bytes and sha256 of the file.
+    """
+    faults = Faults()
+    number = 0
+    with local_shard(files, stored.file) as path:
+        size, sha256 = digest(path)
+        records = stored_records(path, files.file_format, expected)
+        try:
+            for number, compare in enumerate(comparisons):
+                record = next(records)
+                try:
+                    compare(record)
+                except WrongRecordError as wrong:
+                    faults.add(Fault(stored.file, wrong.reason, number, wrong.field))
+            number = expected
+            next(records, None)
+        except WrongRecordError as wrong:
+            faults.add(Fault(stored.file, wrong.reason, number))
+    # Only if nothing else is wrong: a damaged record says more than the digest of its file.
+    if not faults and size != stored.size:
+        faults.add(Fault(stored.file, f"has {size:,} bytes instead of the {stored.size:,} of manifest.json"))
+    if not faults and sha256 != stored.sha256:
+        faults.add(Fault(stored.file, "has another sha256 than manifest.json says, though its records are right"))
+    return faults, size, sha256
+
+
+@dataclass(frozen=True)
+class ShardCheck:
+    """How to check the shards of a dataset.
+
+    Attributes:
+        files: the dataset.
+        recipe: how its examples are computed again.
+        source: the pictures to compute them from.
+        rules: how strictly to compare.
+    """
+
+    files: DatasetFiles
+    recipe: Recipe
+    source: PictureSource
+    rules: ExampleRules
+
+    def run(self, shard: int, stored: StoredShard, assets: Assets, buffers: BufferPool) -> ShardReport:
+        """Check one shard file, which is there.
+
+        Memory does not depend on the number of records: a few are computed again at a time.
+        """
+        place = self.recipe.layout.locate(shard)
+        report, sums = ShardReport(), SplitSummary(place.count)
+        comparisons = self._comparisons(self.recipe.layout.example_ids(shard), assets, buffers, report, sums)
+        report.faults, size, sha256 = check_shard_file(self.files, stored, place.stop - place.start, comparisons)
+        if not report.faults:
+            report.summary = ShardSummary(
+                dataset=self.files.name,
+                split=place.split.name,
+                index=place.index,
+                count=place.count,
+                file=stored.file,
+                examples=report.records,
+                size=size,
+                sha256=sha256,
+                fields=sums.fields,
+                placements=sums.placements,
+            )
+        return report
+
+    def _comparisons(
+        self, ids: Ids, assets: Assets, buffers: BufferPool, report: ShardReport, sums: SplitSummary
+    ) -> Iterator[Compare]:
+        """A comparison for each example, computed a few at a time; what is right is added to the sums."""
+        rules = self.recipe.rules
+        chunk = max(1, _CHUNK_BYTES // (4 * rules.image_size**2))
+        for start in range(0, len(ids), chunk):
+            placements = draw_placements(self.recipe.layout, rules, ids[start : start + chunk])
+            batch = composite_batch(placements, assets, rules.image_size, buffers)
+            right: list[CheckedExample] = []
+            for i in range(len(batch)):
+                yield functools.partial(self._compare, batch, i, report, right)
+            if len(right) == len(batch):
+                self._add(sums, batch, right)
+
+    def _compare(
+        self, batch: ExampleBatch, i: int, report: ShardReport, right: list[CheckedExample], record: bytes
+    ) -> None:
+        placement, fg_bg, mask = batch.placements[i], batch.fg_bg[i], batch.mask[i]
+        example = Example(encode_example(self.recipe.encoding, placement, fg_bg, mask, None), fg_bg, mask)
+        report.records += 1
+        try:
+            # The first of each few is decoded in any case: which would show an encoder that is broken.
+            right.append(check_example(record, example, self.rules, decode=i == 0))
+        except WrongRecordError:
+            report.backgrounds[placement.background] += 1
+            report.foregrounds[placement.foreground] += 1
+            raise
+        report.same_bytes += right[-1].same_bytes
+
+    def _add(self, sums: SplitSummary, batch: ExampleBatch, right: list[CheckedExample]) -> None:
+        depths: list[Any] = [one.depth for one in right]
+        moments = summarize_batch(replace(batch, depth=None if self.rules.depth_bits is None else np.stack(depths)))
+        fields = {
+            name: FieldSummary(sum(len(one.fields[name]) for one in right), of_field)
+            for name, of_field in moments.items()
+        }
+        sums.add({}, fields, count_placements(batch, self.recipe.encoding))
+
+
+class VerifyShards(beam.PTransform):
+    """Shards to reports of what was found in them.
+
+    (shard, StoredShard) -> name of the report's file in `folder`.
+
+    One element in, one small file out, under a name that depends on the element alone; how many reports are there is
+    how far the verification is.
+    """
+
+    def __init__(self, check: ShardCheck, folder: str) -> None:
+        super().__init__()
+        self._check = check
+        self._folder = folder
+
+    def expand(self, shards: beam.PCollection[tuple[int, StoredShard]]) -> beam.PCollection[str]:
+        """Wire `ShardCheck.run`."""
+        return shards | "ReadAndCompare" >> beam.ParDo(_VerifyShards(self._check, self._folder))
+
+
+def report_path(folder: str, file: str) -> str:
+    """Where the report of a shard file is."""
+    return filesystems.join(folder, "reports", f"{file}.json")
+
+
+class _VerifyShards(beam.DoFn):
+    def __init__(self, check: ShardCheck, folder: str) -> None:
+        self._check = check
+        self._folder = folder
+        self._shared = Shared()
+        self._assets: Assets | None = None
+        self._buffers: BufferPool | None = None
+
+    def setup(self) -> None:
+        self._assets = self._shared.acquire(lambda: Assets(self._check.source))
+        self._buffers = BufferPool()
+
+    def process(self, element: tuple[int, StoredShard]) -> Iterator[str]:
+        shard, stored = element
+        assert self._assets is not None
+        assert self._buffers is not None
+        report = self._check.run(shard, stored, self._assets, self._buffers)
+        path = report_path(self._folder, stored.file)
+        filesystems.write_bytes(path, report.to_json(), temporary_folder=filesystems.join(self._folder, "tmp"))
+        yield path
