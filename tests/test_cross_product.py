@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from transforms.cross_product import CrossProduct, ShardLayout, Split, make_splits
+from transforms.cross_product import SPLIT_BY, CrossProduct, ShardLayout, Split, make_splits
 from transforms.errors import InputError
 
 products = st.builds(CrossProduct, st.integers(1, 7), st.integers(1, 6), st.integers(1, 4))
@@ -77,6 +77,36 @@ def test_no_picture_is_on_both_sides(split_by: str, factor: int, data: st.DataOb
     layout = data.draw(layouts(split_by))
     seen = {name: set(layout.product.coordinates(ids)[factor].tolist()) for name, ids in ids_by_split(layout).items()}
     assert seen["train"].isdisjoint(seen["test"])
+
+
+@given(
+    product=st.builds(CrossProduct, st.integers(1, 300), st.integers(1, 300), st.integers(1, 40)),
+    fraction=st.floats(0.001, 0.999),
+    split_by=st.sampled_from(SPLIT_BY),
+    seed=st.integers(0, 2**64 - 1),
+)
+def test_splits_of_any_size_share_nothing_and_lack_nothing(
+    product: CrossProduct, fraction: float, split_by: str, seed: int
+) -> None:
+    everything = {"background": product.backgrounds, "foreground": product.foregrounds, "example": product.size}
+    held_out = round(fraction * everything[split_by])
+    if held_out in (0, everything[split_by]):
+        with pytest.raises(InputError, match="split empty"):
+            make_splits(product, test_fraction=fraction, split_by=split_by, seed=seed)
+        return
+    train, test = make_splits(product, test_fraction=fraction, split_by=split_by, seed=seed)
+    assert (train.name, test.name) == ("train", "test")
+    assert train.size + test.size == product.size
+    if split_by == "example":
+        assert (test.start, test.stop, train.start, train.stop) == (0, held_out, held_out, product.size)
+    for factor in ("background", "foreground"):
+        sides = [getattr(split, f"{factor}s") for split in (train, test)]
+        pictures = tuple(range(everything[factor]))
+        if factor == split_by:
+            assert len(sides[1]) == held_out
+            assert tuple(sorted(sides[0] + sides[1])) == pictures
+        else:
+            assert sides == [pictures, pictures]
 
 
 @pytest.mark.parametrize(("split_by", "held_out"), [("background", 600), ("foreground", 800), ("example", 800)])
