@@ -149,7 +149,11 @@ def table(title: str, columns: tuple[str, str], rows: dict[str, list[float]]) ->
 
 
 def draw(
-    history: dict[str, list[float]], test: Sample, predicted: tuple[Floats, Floats], figures: dict, path: Path
+    history: dict[str, list[float]],
+    test: Sample,
+    predicted: tuple[Floats, Floats],
+    figures: dict[str, dict[str, list[float]]],
+    path: Path,
 ) -> None:
     """Curves against the baselines, and below them some test examples beside what was predicted."""
     examples = [int(i) for i in np.linspace(0, len(test.mask) - 1, 6)]
@@ -157,7 +161,7 @@ def draw(
     grid = axes[0, 0].get_gridspec()
     for axis in axes[0]:
         axis.remove()
-    curves = (
+    curves: tuple[tuple[str, dict[str, str], dict[str, list[float]]], ...] = (
         ("loss", {"train": "loss", "test": "val_loss"}, {}),
         ("IoU of masks", {"train": "mask_iou", "test": "val_mask_iou"}, figures["mask"]),
         ("error of depth, metres", {"train": "depth_error", "test": "val_depth_error"}, figures["depth"]),
@@ -189,44 +193,37 @@ def draw(
     plt.close(figure)
 
 
-def train_and_test(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train, test on held-out backgrounds, and write what came of it.
+def load(arguments: argparse.Namespace) -> tuple[tfds.core.DatasetBuilder, dict[str, tf.data.Dataset]]:
+    """The dataset, and its stored examples with their backgrounds: `train`, `test`, and `test` in other light.
 
     Raises:
-        ValueError: the dataset has no depth or no backgrounds held out, or its companion is
-            missing, or four halvings of its images do not work out.
+        ValueError: it is not there, has nothing held out, lacks its companion, or four halvings of its images do not
+            work out.
     """
-    keras.utils.set_random_seed(arguments.seed)
     builder = tfds.builder(arguments.name, data_dir=arguments.data_dir)
+    if not (builder.data_path / "dataset_info.json").exists():
+        raise ValueError(f"There is no dataset {builder.data_path}: build it first.")
     if "test" not in builder.info.splits:
         raise ValueError(f"{builder.data_path} has no examples held out: build it with --test_fraction 0.25.")
     backgrounds = reading.load_backgrounds(builder)
     side = backgrounds.shape[1]
     if side % 16:
-        raise ValueError(
-            f"The images are {side} pixels wide: build them with an --image_size that is a multiple of 16."
-        )
+        raise ValueError(f"The images are {side} pixels wide: build them with --image_size a multiple of 16.")
+
+    def change_light(number: tf.Tensor, example: reading.Example) -> reading.Example:
+        seed = tf.stack([arguments.seed, number])
+        return reading.jitter_colours(example, seed, jitter=0, jitter_apart=_OTHER_LIGHT)
+
     stored = {
         split: reading.join_backgrounds(builder.as_dataset(split=split), backgrounds) for split in ("train", "test")
     }
-    dimmed = (
-        stored["test"]
-        .enumerate()
-        .map(
-            lambda number, example: reading.jitter_colours(
-                example, [arguments.seed, number], jitter=0, jitter_apart=_OTHER_LIGHT
-            )
-        )
-    )
-    known = Sample.of(stored["train"], builder, _SAMPLE)
-    test, other_light = (Sample.of(dataset, builder, _SAMPLE) for dataset in (stored["test"], dimmed))
-    if known.scenes & test.scenes:
-        raise ValueError(f"The splits of {builder.data_path} share backgrounds: build it with --split_by background.")
+    return builder, stored | {"other light": stored["test"].enumerate().map(change_light)}
 
-    shuffled = stored["train"].shuffle(500, seed=arguments.seed).repeat()
-    augmented = reading.augment(shuffled, seed=arguments.seed, jitter_apart=_OTHER_LIGHT)
-    batches = reading.training_pairs(augmented, builder).batch(arguments.batch_size, drop_remainder=True)
-    model = unet(side, arguments.filters, float(known.depth.mean()))
+
+def fit(
+    model: keras.Model, batches: tf.data.Dataset, test: Sample, arguments: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Train, and tell losses and metrics of every epoch; nothing is chosen by those of `test`."""
     steps = arguments.epochs * arguments.steps
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps - steps // 10, warmup_target=3e-3, warmup_steps=steps // 10
@@ -235,31 +232,51 @@ def train_and_test(arguments: argparse.Namespace) -> dict[str, Any]:
         keras.optimizers.Adam(rate),
         loss=[mask_loss, depth_loss],
         metrics=[[keras.metrics.BinaryIoU([1], name="iou")], [keras.metrics.MeanAbsoluteError(name="error")]],
+        # On processors, compiled steps take twice the time.
+        jit_compile=bool(tf.config.list_physical_devices("GPU")),
     )
-    history = model.fit(
-        batches.prefetch(2),
+    return model.fit(
+        batches,
         epochs=arguments.epochs,
         steps_per_epoch=arguments.steps,
         validation_data=(test.inputs, (test.mask[..., None].astype(np.float32), test.depth[..., None])),
         verbose=2,
     ).history
 
+
+def train_and_test(arguments: argparse.Namespace) -> None:
+    """Train, test on held-out backgrounds, and write what came of it.
+
+    Raises:
+        ValueError: the dataset will not do; see `load`. Or it has no depth, or its splits share backgrounds.
+    """
+    keras.utils.set_random_seed(arguments.seed)
+    builder, stored = load(arguments)
+    known, test, other_light = (Sample.of(examples, builder, _SAMPLE) for examples in stored.values())
+    if known.scenes & test.scenes:
+        raise ValueError(f"The splits of {builder.data_path} share backgrounds: build it with --split_by background.")
+
+    shuffled = stored["train"].shuffle(500, seed=arguments.seed).repeat()
+    augmented = reading.augment(shuffled, seed=arguments.seed, jitter_apart=_OTHER_LIGHT)
+    batches = reading.training_pairs(augmented, builder).batch(arguments.batch_size).prefetch(2)
+    model = unet(test.mask.shape[1], arguments.filters, float(known.depth.mean()))
+    history = fit(model, batches, test, arguments)
+
     masks, depths = baselines(known, test, other_light)
-    predicted = tuple(array[..., 0] for array in model.predict(test.inputs, verbose=0))
-    in_other_light = model.predict(other_light.inputs, verbose=0)[0][..., 0]
-    masks["U-Net"] = [iou(p > 0.5, test.mask) for p in (predicted[0], in_other_light)]
-    depths["U-Net"] = depth_errors(predicted[1], test.depth)
+    mask, depth = (array[..., 0] for array in model.predict(test.inputs, verbose=0))
+    mask_in_other_light = model.predict(other_light.inputs, verbose=0)[0][..., 0]
+    masks["U-Net"] = [iou(mask > 0.5, test.mask), iou(mask_in_other_light > 0.5, test.mask)]
+    depths["U-Net"] = depth_errors(depth, test.depth)
     figures = {"mask": masks, "depth": depths}
 
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
-    draw(history, test, predicted, figures, output / "unet.png")
+    draw(history, test, (mask, depth), figures, output / "unet.png")
     model.save(output / "unet.keras")
     (output / "figures.json").write_text(json.dumps(figures | {"history": history}, indent=1) + "\n")
     print(f"\n{len(test.mask)} examples of {len(test.scenes)} backgrounds that were never trained on\n")
     print(table("mask", ("IoU", "IoU in other light"), masks), end="\n\n")
     print(table("depth", ("error, m", "relative"), depths))
-    return figures | {"history": history}
 
 
 def main() -> None:
@@ -268,7 +285,7 @@ def main() -> None:
     parser.add_argument("--data_dir", required=True, help="where `build` put the dataset")
     parser.add_argument("--name", default="fg_bg_depth", help="of the dataset")
     parser.add_argument("--output", default="unet", help="folder for the network, its figures and their picture")
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=50, help="batches in an epoch")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--filters", type=int, default=16, help="width of the network")

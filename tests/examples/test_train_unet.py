@@ -82,3 +82,9 @@ def test_unfit_datasets_are_refused_in_a_sentence(
     with pytest.raises(SystemExit, match=message):
         runpy.run_path(str(SCRIPT), run_name="__main__")
     assert not (tmp_path / "unet").exists()
+
+
+def test_a_missing_dataset_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", command(tmp_path / "nowhere", tmp_path / "unet"))
+    with pytest.raises(SystemExit, match=r"There is no dataset .*nowhere/fg_bg_depth/1\.0\.0: build it first"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
