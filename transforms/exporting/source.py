@@ -1,6 +1,7 @@
 """A finished dataset to read from: what its manifest says is in it, and where."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,8 @@ def read_examples(files: DatasetFiles, shard: StoredShard, limit: int | None = N
             yield parse_record(record)
             number += 1
     except (OSError, RuntimeError, tf.errors.OpError) as error:
-        reason = getattr(error, "message", None) or str(error)
+        # TensorFlow also names its own operations.
+        reason = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", getattr(error, "message", None) or str(error))
         raise RunError(f"Cannot read {files.path(shard.file)}: {reason}; build the dataset anew.") from error
     if number != expected:
         raise RunError(f"{files.path(shard.file)} ends after {number} of {expected} records; build the dataset anew.")
