@@ -9,21 +9,26 @@ from types import FrameType
 from typing import NoReturn
 
 _INTERRUPTED = 1
+# They write nothing that could be gone on from.
+_READING_COMMANDS = ("plan", "verify")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 failed at run time, 2 wrong use or bad input."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     _quieten()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         # Not before: what this imports takes seconds, can be interrupted as well, and logs while it is imported.
         from pipeline import commands
 
-        status = commands.run(sys.argv[1:] if arguments is None else arguments)
+        status = commands.run(given)
         if status == commands.RUN_FAILURE:
             _exit_at_once(status)
     except KeyboardInterrupt:
-        print("\nfgbg: Interrupted. Finished shards are kept; the same command goes on from there.", file=sys.stderr)
+        reads = given and given[0] in _READING_COMMANDS
+        kept = "" if reads else " Finished shards are kept; the same command goes on from there."
+        print(f"\nfgbg: Interrupted.{kept}", file=sys.stderr)
         _exit_at_once(_INTERRUPTED)
     return status
 

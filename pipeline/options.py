@@ -329,7 +329,7 @@ def _build_options(fields: dict[str, Any]) -> BuildOptions:
 
 
 def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOptions:
-    """Beam's own options from the flags that are not ours; the local runner with one thread per core by default.
+    """Beam's own options from the flags that are not ours; the local runner with a worker per core by default.
 
     Args:
         flags: what `parse` left.
@@ -351,11 +351,13 @@ def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOption
         close = difflib.get_close_matches(name, [*ours, *theirs], 1)
         hint = f"did you mean {close[0]}?" if close else f"see `python -m pipeline {command} --help`."
         raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
-    return complete_beam_options(PipelineOptions(list(flags)))
+    return complete_beam_options(PipelineOptions(list(flags)), all_cores=command == "verify")
 
 
-def complete_beam_options(options: PipelineOptions) -> PipelineOptions:
+def complete_beam_options(options: PipelineOptions, *, all_cores: bool = False) -> PipelineOptions:
     """The same options with what they leave open filled in: the local runner, with one thread per core.
+
+    With `all_cores`, on machines that have more of them than threads can use: one process per core.
 
     Raises:
         InputError: the runner is known to lose data.
@@ -374,8 +376,10 @@ def complete_beam_options(options: PipelineOptions) -> PipelineOptions:
         or (direct.direct_running_mode, direct.direct_num_workers) != _BEAMS_WORKERS
     )
     if runner.runner == _LOCAL_RUNNER and not told:
-        direct.direct_running_mode = "multi_threading"
-        direct.direct_num_workers = min(os.cpu_count() or 1, _MOST_THREADS)
+        cores = os.cpu_count() or 1
+        in_threads = cores <= _MOST_THREADS or not all_cores
+        direct.direct_running_mode = "multi_threading" if in_threads else "multi_processing"
+        direct.direct_num_workers = min(cores, _MOST_THREADS) if in_threads else cores
     return options
 
 
