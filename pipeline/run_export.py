@@ -63,8 +63,7 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
         if _is_complete(folder, configuration):
             print(f"{folder} is complete already.", file=sys.stderr)
         else:
-            export = _Export(dataset, options, splits, OutputFolder(folder, folder / _TEMPORARY))
-            export.run(configuration)
+            _Export(dataset, options, splits, folder).run(configuration)
         shutil.rmtree(folder / _WORK, ignore_errors=True)
     print(_summarize(folder))
 
@@ -75,15 +74,16 @@ class _Export:
         dataset: FinishedDataset,
         options: ExportOptions,
         splits: dict[str, tuple[StoredShard, ...]],
-        output: OutputFolder,
+        folder: Path,
     ) -> None:
         kinds = ["fg_bg"] if options.format == "coco" else ["fg_bg", "mask"]
         if dataset.depth_meaning is not None:
             kinds.append("depth")
         companions = ["bg"] if options.format == "coco" else ["bg", "fg", "fg_mask"]
         self._dataset = dataset
+        self._statistics = _read_statistics(dataset)
         self._format = options.format
-        self._output = output
+        self._output = output = OutputFolder(folder, folder / _TEMPORARY)
         self._kinds = (*kinds, *companions)
         self._store: Store = ArchiveStore(output) if options.format == "zip" else FileStore(output)
         self._table = self._make_table()
@@ -150,7 +150,7 @@ class _Export:
             lines.setdefault(part.split, []).append(output.folder / _lines_name(part))
         tables = self._table.write(output, lines)
         output.write(README, describe(self._dataset, self._format, self._kinds, examples).encode())
-        output.write("statistics.json", filesystems.read_bytes(self._dataset.files.path("statistics.json")))
+        output.write("statistics.json", self._statistics)
         names = [*self._companion_archives, *(name for part in self._parts for name in self._archives[part.label])]
         files = {name: (output.folder / name).stat().st_size for name in (*names, *tables)}
         output.write(_FINISHED, _json({**configuration, "examples": examples, "files": files}))
@@ -180,6 +180,14 @@ def _refuse_damaged(dataset: FinishedDataset) -> None:
                 f"{files.directory} is damaged: {len(lost)} of its shards are gone or have another size than they were"
                 f" written with (the first is {lost[0]}); keep the dataset beside its companions, or build it anew."
             )
+
+
+def _read_statistics(dataset: FinishedDataset) -> bytes:
+    path = dataset.files.path("statistics.json")
+    try:
+        return filesystems.read_bytes(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}); build the dataset anew.") from error
 
 
 def _configuration(dataset: FinishedDataset, options: ExportOptions) -> dict[str, Any]:
@@ -250,8 +258,8 @@ def _told_failures(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(
-            f"Cannot write {error.filename or folder}: {error.strerror}. Free space there or mend its permissions, then"
-            " run the same command again: it goes on from the finished parts."
+            f"Cannot write {error.filename or folder}: {error.strerror or error}. Free space there or mend its"
+            " permissions, then run the same command again: it goes on from the finished parts."
         ) from error
 
 

@@ -388,6 +388,14 @@ def test_killed_processes(kind: str, moments: list[str], inputs: Inputs, tmp_pat
     assert content(output) == whole
 
 
+def test_stopped_while_tidying_up(data_dir: Path, exported: dict[str, Path], tmp_path: Path) -> None:
+    output = Path(shutil.copytree(exported["folder"], tmp_path / "out"))
+    (output / ".export/tmp/abc").mkdir(parents=True)
+    (output / ".export/configuration.json").write_text("{}")
+    assert export(data_dir, "folder", output) == 0
+    assert not (output / ".export").exists()
+
+
 def test_a_complete_export_is_left_alone(
     data_dir: Path, exported: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -484,6 +492,22 @@ def test_wrong_use(
     monkeypatch.chdir(tmp_path)
     assert told in error_of(capfd, commands.run(["export", str(dataset_folder(data_dir)), *flags]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lost_statistics_are_told(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    copy = Path(shutil.copytree(data_dir, tmp_path / "data"))
+    (dataset_folder(copy) / "statistics.json").unlink()
+    assert "statistics.json cannot be read" in error_of(capfd, export(copy, "zip", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_made_is_told(
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    line = error_of(capfd, export(data_dir, "zip", tmp_path / "file/out"), expected=1)
+    assert f"Cannot write {tmp_path}/file/out" in line
+    assert "Not a directory" in line
 
 
 @pytest.mark.parametrize("lost", ["manifest.json", "dataset_info.json"])
