@@ -126,6 +126,7 @@ class _Export:
 
         with (
             quiet_libraries() as terminal,
+            _told_failures(output.folder),  # what libraries said has nothing to do with a full disk
             shown_progress(total=total, finished=finished, count=lambda: done, remote=False, file=terminal),
         ):
             if not self._are_there([_COMPANIONS_DONE, *self._companion_archives]):
