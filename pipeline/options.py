@@ -82,6 +82,7 @@ class VerifyOptions:
     directory: str
     backgrounds: str | None
     foregrounds: str | None
+    depth_model: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,13 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             f"--{kind}", type=_path, metavar="PATH", help=f"compare the {kind} too (default: they are not checked)"
         )
+    group = parser.add_argument_group("depth")
+    group.add_argument(
+        "--depth_model",
+        metavar="MODEL",
+        help="what it was made with: `mini`, `nyu`, `kitti` or the path of its weights file, to predict depth again for"
+        " a sample (default: depth is not predicted again)",
+    )
 
 
 def add_export_flags(parser: argparse.ArgumentParser) -> None:
@@ -315,17 +323,22 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
 
 
 def _verify_options(fields: dict[str, Any]) -> VerifyOptions:
-    return VerifyOptions(**{name: value and _local_path(value) for name, value in fields.items()})
+    model = fields.pop("depth_model")
+    paths = {name: value and _local_path(value) for name, value in fields.items()}
+    return VerifyOptions(**paths, depth_model=model and _model(model))
 
 
 def _build_options(fields: dict[str, Any]) -> BuildOptions:
     for kind in ("backgrounds", "foregrounds"):
         fields[kind] = _local_path(fields[kind] or str(samples_folder() / kind))
     fields["data_dir"] = _local_path(fields["data_dir"] or _default_data_dir())
-    model = fields["depth_model"]
-    if model not in (NO_DEPTH, *MODEL_NAMES) and ("/" in model or Path(model).exists()):
-        fields["depth_model"] = _local_path(model)
-    return BuildOptions(**fields)
+    return BuildOptions(**fields | {"depth_model": _model(fields["depth_model"])})
+
+
+def _model(model: str) -> str:
+    """Paths of weights as paths that mean the same in every process; names as they are."""
+    named = model in (NO_DEPTH, *MODEL_NAMES) or not ("/" in model or Path(model).exists())
+    return model if named else _local_path(model)
 
 
 def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOptions:

@@ -29,6 +29,7 @@ from transforms.recipe import FORMAT, Recipe, make_recipe
 from transforms.shards import DatasetFiles, ShardSummary
 from transforms.summary import BuildSummary, SummarizeShardsFn
 from transforms.verification.companions import CompanionCheck, CompanionReport, UnpackedPictures, check_inputs
+from transforms.verification.depth import DepthSample, depth_sample
 from transforms.verification.documents import (
     ExpectedShard,
     check_manifest,
@@ -55,7 +56,7 @@ def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
     """
     pipeline_options = beam_options(beam_flags, "verify")
     with made_pipeline(pipeline_options) as pipeline, _scratch(pipeline_options) as scratch:
-        verification = open_verification(options.directory, scratch)
+        verification = open_verification(options.directory, scratch, options.depth_model)
         with quiet_libraries() if is_local(pipeline_options) else nullcontext(sys.stderr) as terminal:
             verdict = verification.run(options, pipeline, terminal)
     print(verdict.describe())
@@ -63,15 +64,17 @@ def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
         raise RunError(verdict.complaint())
 
 
-def open_verification(directory: str, scratch: str) -> "Verification":
+def open_verification(directory: str, scratch: str, depth_model: str | None) -> "Verification":
     """Read the manifest and work out what must be there.
 
     Args:
         directory: the dataset's folder.
         scratch: a folder for pictures and findings that every worker can reach.
+        depth_model: what predicts depth again, or None.
 
     Raises:
-        InputError: this is no finished dataset of ours, or one that another version of this program has to verify.
+        InputError: this is no finished dataset of ours, or one that another version of this program has to verify, or
+            it was made with another depth model.
     """
     if is_claimed(directory):
         raise InputError(
@@ -80,7 +83,11 @@ def open_verification(directory: str, scratch: str) -> "Verification":
         )
     dataset = open_finished(directory)
     try:
-        return Verification(dataset, _recipe(dataset, ()), dataset.manifest["made_with"], scratch)
+        recipe = _recipe(dataset, ())
+        depth = _depth_sample(dataset, recipe, depth_model) if depth_model else None
+        return Verification(dataset, recipe, dataset.manifest["made_with"], scratch, depth)
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{directory}/manifest.json is damaged or not of this program ({type(error).__name__}: {error})."
@@ -96,12 +103,14 @@ class Verification:
         recipe: how its examples follow from that, but for the sizes of the cut-outs.
         made_with: versions of the packages it was made with.
         scratch: a folder for pictures and findings that every worker can reach.
+        depth: for which examples depth is predicted again, if for any.
     """
 
     dataset: FinishedDataset
     recipe: Recipe
     made_with: dict[str, str]
     scratch: str
+    depth: DepthSample | None
 
     def run(self, options: VerifyOptions, pipeline: beam.Pipeline, terminal: TextIO) -> Verdict:
         """Check everything, first what the rest is computed from; progress goes to `terminal`."""
@@ -226,6 +235,7 @@ class Verification:
             recipe,
             self.unpacked,
             ExampleRules(recipe.schema.lossless, recipe.schema.depth_bits, same_encoder),
+            self.depth,
         )
         files = [shard.file for shard in self._expected() if shard.files == self.dataset.files]
         work = [(number, stored[file]) for number, file in enumerate(files) if file in stored]
@@ -285,7 +295,15 @@ class Verification:
             )
         if self.recipe.schema.depth_bits is not None:
             verdict.checked.append(f"depth: {records:,} decoded; type, size and range")
-            verdict.unchecked.append("depth: was not predicted again")
+            predicted = sum(report.predicted for report in reports)
+            same_depth = sum(report.same_depth for report in reports)
+            if predicted:
+                verdict.checked.append(
+                    f"depth: {predicted:,} spread over the shards predicted again: {same_depth:,} are equal bit for"
+                    " bit, the others nearly"
+                )
+            else:
+                verdict.unchecked.append("whether depth is what the network predicts: name it with --depth_model")
         wrong: dict[str, Counter[int]] = {"background": Counter(), "foreground": Counter()}
         for report in reports:
             wrong["background"] += report.backgrounds
@@ -337,6 +355,13 @@ def _recipe(dataset: FinishedDataset, cutout_sizes: tuple[tuple[int, int], ...])
     return make_recipe(
         configuration, dataset.backgrounds, dataset.foregrounds, cutout_sizes, depth["kind"] if depth else None
     )
+
+
+def _depth_sample(dataset: FinishedDataset, recipe: Recipe, model: str) -> DepthSample:
+    bits = recipe.schema.depth_bits
+    if bits is None:
+        raise InputError(f"--depth_model: {dataset.files.directory} was made without depth; leave the flag out.")
+    return depth_sample(model, dataset.manifest["depth_model"], bits, recipe.layout.num_shards)
 
 
 @contextmanager

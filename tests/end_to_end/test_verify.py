@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline import build_plan, commands
+from tests.depth_models.helpers import write_random_weights
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     NAME,
@@ -191,7 +192,14 @@ def test_depth(original_depth: Copy, capfd: pytest.CaptureFixture[str]) -> None:
     assert verify(original_depth) == 0
     out = capfd.readouterr().out
     assert "depth: 40 decoded; type, size and range" in out
-    assert "depth: was not predicted again" in out
+    assert "whether depth is what the network predicts" in out.split("Not checked:")[1]
+
+
+def test_depth_is_predicted_again_if_its_model_is_named(
+    original_depth: Copy, weights: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(original_depth, f"--depth_model={weights}", *ONE_WORKER) == 0
+    assert "depth: 40 spread over the shards predicted again: 40 are equal bit for bit" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("workers", [TWO_THREADS, TWO_PROCESSES], ids=["threads", "processes"])
@@ -412,6 +420,30 @@ def test_wrong_depth(depth: Copy, stored: np.ndarray, told: str, capfd: pytest.C
 def test_other_depth_is_seen_by_its_statistics(depth: Copy, capfd: pytest.CaptureFixture[str]) -> None:
     depth.change_field(depth.shard(0), 5, "depth", encode_png(np.full((IMAGE_SIZE, IMAGE_SIZE), 5000, np.uint16)))
     assert complaint(depth, capfd).startswith("statistics.json, ")
+
+
+def test_other_depth_is_not_what_the_model_predicts(
+    depth: Copy, weights: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = depth.shard(0)
+    depth.change_records(
+        path, lambda records: [*records[:3], records[3] | {"depth": records[4]["depth"]}, *records[4:]]
+    )
+    flat = np.full((IMAGE_SIZE, IMAGE_SIZE), 5000, np.uint16)
+    depth.change_field(path, 5, "depth", encode_png(flat))
+    told = complaint(depth, capfd, f"--depth_model={weights}")
+    assert told.startswith(f"{path.name}, record 3, depth: differs from what is predicted again by ")
+    assert told.endswith("(1 more is wrong)")
+
+
+def test_another_depth_model(
+    original: Copy, original_depth: Copy, weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = write_random_weights(tmp_path / "other.h5", kind="metric", input_size=(64, 64), seed=1)
+    line = error_of(["verify", str(original_depth.folder()), f"--depth_model={other}"], capfd)
+    assert f"--depth_model: {other} is not what the dataset was made with" in line
+    line = error_of(["verify", str(original.folder()), f"--depth_model={weights}"], capfd)
+    assert "was made without depth" in line
 
 
 def test_the_first_of_many_is_told_and_all_are_counted(copy: Copy, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,14 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 from apache_beam.utils.shared import Shared
 
 from transforms import filesystems
@@ -18,13 +19,17 @@ from transforms.assets import Assets, PictureSource
 from transforms.buffers import BufferPool
 from transforms.compositing import ExampleBatch, composite_batch
 from transforms.cross_product import Ids
+from transforms.depth import predict_depth
+from transforms.depth_models import DepthModel
 from transforms.encoding import encode_example
+from transforms.pictures import Pixels
 from transforms.placement_counts import count_placements
 from transforms.placements import draw_placements
 from transforms.recipe import Recipe
 from transforms.records import read_records
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, local_shard, summarize_batch
 from transforms.summary import SplitSummary
+from transforms.verification.depth import DepthSample, check_predicted
 from transforms.verification.examples import CheckedExample, Example, ExampleRules, check_example
 from transforms.verification.faults import Fault, Faults, WrongRecordError
 
@@ -54,6 +59,8 @@ class ShardReport:
         faults: what is wrong.
         records: how many were compared.
         same_bytes: how many of them have a composite of the very bytes that encoding gives here.
+        predicted: for how many of them depth was predicted again.
+        same_depth: how many of those have depth that is equal bit for bit.
         backgrounds: of how many wrong records each background is part.
         foregrounds: likewise.
     """
@@ -62,6 +69,8 @@ class ShardReport:
     faults: Faults = field(default_factory=Faults)
     records: int = 0
     same_bytes: int = 0
+    predicted: int = 0
+    same_depth: int = 0
     backgrounds: Counter[int] = field(default_factory=Counter)
     foregrounds: Counter[int] = field(default_factory=Counter)
 
@@ -73,6 +82,8 @@ class ShardReport:
                 "faults": self.faults.to_json(),
                 "records": self.records,
                 "same_bytes": self.same_bytes,
+                "predicted": self.predicted,
+                "same_depth": self.same_depth,
                 "backgrounds": list(self.backgrounds.items()),
                 "foregrounds": list(self.foregrounds.items()),
             }
@@ -87,6 +98,8 @@ class ShardReport:
             faults=Faults.from_json(content["faults"]),
             records=content["records"],
             same_bytes=content["same_bytes"],
+            predicted=content["predicted"],
+            same_depth=content["same_depth"],
             backgrounds=Counter(dict(content["backgrounds"])),
             foregrounds=Counter(dict(content["foregrounds"])),
         )
@@ -174,21 +187,26 @@ class ShardCheck:
         recipe: how its examples are computed again.
         source: the pictures to compute them from.
         rules: how strictly to compare.
+        depth: for which examples depth is predicted again, or None for none.
     """
 
     files: DatasetFiles
     recipe: Recipe
     source: PictureSource
     rules: ExampleRules
+    depth: DepthSample | None = None
 
-    def run(self, shard: int, stored: StoredShard, assets: Assets, buffers: BufferPool) -> ShardReport:
-        """Check one shard file, which is there.
+    def run(
+        self, shard: int, stored: StoredShard, assets: Assets, buffers: BufferPool, model: DepthModel | None = None
+    ) -> ShardReport:
+        """Check one shard file, which is there; `model` is what predicts depth again, if that is wanted.
 
         Memory does not depend on the number of records: a few are computed again at a time.
         """
         place = self.recipe.layout.locate(shard)
         report, sums = ShardReport(), SplitSummary(place.count)
-        comparisons = self._comparisons(self.recipe.layout.example_ids(shard), assets, buffers, report, sums)
+        wanted = model if self.depth is not None and shard % self.depth.every == 0 else None
+        comparisons = self._comparisons(self.recipe.layout.example_ids(shard), assets, buffers, wanted, report, sums)
         report.faults, size, sha256 = check_shard_file(self.files, stored, place.stop - place.start, comparisons)
         if not report.faults:
             report.summary = ShardSummary(
@@ -206,7 +224,13 @@ class ShardCheck:
         return report
 
     def _comparisons(
-        self, ids: Ids, assets: Assets, buffers: BufferPool, report: ShardReport, sums: SplitSummary
+        self,
+        ids: Ids,
+        assets: Assets,
+        buffers: BufferPool,
+        model: DepthModel | None,
+        report: ShardReport,
+        sums: SplitSummary,
     ) -> Iterator[Compare]:
         """A comparison for each example, computed a few at a time; what is right is added to the sums."""
         rules = self.recipe.rules
@@ -215,25 +239,44 @@ class ShardCheck:
             placements = draw_placements(self.recipe.layout, rules, ids[start : start + chunk])
             batch = composite_batch(placements, assets, rules.image_size, buffers)
             right: list[CheckedExample] = []
+            predicted = self._predict(model, batch.fg_bg) if model and start == 0 else ()
             for i in range(len(batch)):
-                yield functools.partial(self._compare, batch, i, report, right)
+                depth = predicted[i] if i < len(predicted) else None
+                yield functools.partial(self._compare, batch, i, depth, report, right)
             if len(right) == len(batch):
                 self._add(sums, batch, right)
 
+    def _predict(self, model: DepthModel, fg_bg: Pixels) -> Sequence[npt.NDArray[np.integer]]:
+        """The depth of the first batch, as it is stored."""
+        assert self.depth is not None
+        settings = self.depth.settings
+        first = fg_bg[: settings.batch_size]
+        return list(predict_depth(model, first, bits=settings.bits, batch_size=settings.batch_size))
+
     def _compare(
-        self, batch: ExampleBatch, i: int, report: ShardReport, right: list[CheckedExample], record: bytes
+        self,
+        batch: ExampleBatch,
+        i: int,
+        depth: npt.NDArray[np.integer] | None,
+        report: ShardReport,
+        right: list[CheckedExample],
+        record: bytes,
     ) -> None:
         placement, fg_bg, mask = batch.placements[i], batch.fg_bg[i], batch.mask[i]
         example = Example(encode_example(self.recipe.encoding, placement, fg_bg, mask, None), fg_bg, mask)
         report.records += 1
         try:
             # The first of each few is decoded in any case: which would show an encoder that is broken.
-            right.append(check_example(record, example, self.rules, decode=i == 0))
+            checked = check_example(record, example, self.rules, decode=i == 0)
+            if depth is not None and checked.depth is not None:
+                report.predicted += 1
+                report.same_depth += check_predicted(checked.depth, depth)
         except WrongRecordError:
             report.backgrounds[placement.background] += 1
             report.foregrounds[placement.foreground] += 1
             raise
-        report.same_bytes += right[-1].same_bytes
+        report.same_bytes += checked.same_bytes
+        right.append(checked)
 
     def _add(self, sums: SplitSummary, batch: ExampleBatch, right: list[CheckedExample]) -> None:
         depths: list[Any] = [one.depth for one in right]
@@ -274,18 +317,22 @@ class _VerifyShards(beam.DoFn):
         self._check = check
         self._folder = folder
         self._shared = Shared()
+        self._shared_model = Shared()
         self._assets: Assets | None = None
+        self._model: DepthModel | None = None
         self._buffers: BufferPool | None = None
 
     def setup(self) -> None:
         self._assets = self._shared.acquire(lambda: Assets(self._check.source))
+        if self._check.depth is not None:
+            self._model = self._shared_model.acquire(self._check.depth.settings.load)
         self._buffers = BufferPool()
 
     def process(self, element: tuple[int, StoredShard]) -> Iterator[str]:
         shard, stored = element
         assert self._assets is not None
         assert self._buffers is not None
-        report = self._check.run(shard, stored, self._assets, self._buffers)
+        report = self._check.run(shard, stored, self._assets, self._buffers, self._model)
         path = report_path(self._folder, stored.file)
         filesystems.write_bytes(path, report.to_json(), temporary_folder=filesystems.join(self._folder, "tmp"))
         yield path
