@@ -30,8 +30,9 @@ from transforms.verification.documents import (
 )
 from transforms.verification.examples import Example, ExampleRules, check_example, parse_strictly
 from transforms.verification.faults import Fault, Faults, WrongRecordError
+from transforms.verification.files import StoredShard
 from transforms.verification.pictures import check_mask, check_same_pixels, decode_stored, within_jpeg_error
-from transforms.verification.shards import ShardCheck, ShardReport, StoredShard
+from transforms.verification.shards import ShardCheck, ShardReport
 from transforms.verification.verdict import Verdict, common_picture
 
 # Faults.

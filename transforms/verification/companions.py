@@ -20,8 +20,8 @@ from transforms.statistics import Moments
 from transforms.summary import SplitSummary
 from transforms.verification.examples import check_value, parse_strictly
 from transforms.verification.faults import Fault, Faults, WrongRecordError
+from transforms.verification.files import StoredShard, check_shard_file
 from transforms.verification.pictures import check_mask, decode_stored
-from transforms.verification.shards import StoredShard, check_shard_file
 
 _FIELDS = {
     "background": {"image": "bytes_list", "id": "int64_list", "class": "int64_list"},

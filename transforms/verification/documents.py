@@ -9,7 +9,7 @@ from transforms import filesystems
 from transforms.recipe import fingerprint
 from transforms.shards import DatasetFiles
 from transforms.verification.faults import Fault, Faults
-from transforms.verification.shards import StoredShard
+from transforms.verification.files import StoredShard
 
 # In TFDS's JSON files: prose, which may read differently in another version of this program.
 _PROSE = ("description", "citation", "location", "moduleName")

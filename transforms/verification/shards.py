@@ -1,12 +1,10 @@
 """Shards read again, each a unit of work for one worker: record by record against what is computed again."""
 
 import functools
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -26,28 +24,15 @@ from transforms.pictures import Pixels
 from transforms.placement_counts import count_placements
 from transforms.placements import draw_placements
 from transforms.recipe import Recipe
-from transforms.records import read_records
-from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, local_shard, summarize_batch
+from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, summarize_batch
 from transforms.summary import SplitSummary
 from transforms.verification.depth import DepthSample, check_predicted
 from transforms.verification.examples import CheckedExample, Example, ExampleRules, check_example
-from transforms.verification.faults import Fault, Faults, WrongRecordError
+from transforms.verification.faults import Faults, WrongRecordError
+from transforms.verification.files import Compare, StoredShard, check_shard_file
 
 # Decoded images that are in memory at once: enough for arithmetic in large pieces, and little at any image size.
 _CHUNK_BYTES = 16 << 20
-
-# Raises WrongRecordError when a record is not what it should be.
-Compare = Callable[[bytes], None]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredShard:
-    """What the manifest says of a shard file."""
-
-    file: str
-    examples: int
-    size: int
-    sha256: str
 
 
 @dataclass(slots=True)
@@ -103,79 +88,6 @@ class ShardReport:
             backgrounds=Counter(dict(content["backgrounds"])),
             foregrounds=Counter(dict(content["foregrounds"])),
         )
-
-
-def digest(path: Path) -> tuple[int, str]:
-    """Bytes and sha256 of a local file."""
-    with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def stored_records(path: Path, file_format: str, expected: int) -> Iterator[bytes]:
-    """The records of a local shard, whose CRCs the readers of both formats check.
-
-    Raises:
-        WrongRecordError: a record is damaged, or there are not as many as expected.
-    """
-    import tensorflow as tf
-
-    records = read_records(path, file_format)
-    for number in range(expected):
-        try:
-            record = next(records, None)
-        except (tf.errors.OpError, RuntimeError, IndexError, OSError) as error:
-            what = "is cut off" if "truncated" in str(error).lower() else "does not match its CRC"
-            left = expected - number - 1
-            raise WrongRecordError(
-                None, what + (f"; the {left:,} records after it cannot be read" if left else "")
-            ) from error
-        if record is None:
-            raise WrongRecordError(None, f"is missing: the shard ends after {number:,} of {expected:,} records")
-        yield record
-    try:
-        more = next(records, None) is not None
-    except (tf.errors.OpError, RuntimeError, IndexError, OSError):
-        more = True
-    if more:
-        raise WrongRecordError(None, f"follows the {expected:,} records that the shard should have")
-
-
-def check_shard_file(
-    files: DatasetFiles, stored: StoredShard, expected: int, comparisons: Iterable[Compare]
-) -> tuple[Faults, int, str]:
-    """Read a shard file, which is there, and compare each record.
-
-    Args:
-        files: its dataset.
-        stored: what the manifest says of it.
-        expected: how many records it should have.
-        comparisons: one for each of these records, in order; taken one at a time.
-
-    Returns:
-        What is wrong, and the bytes and sha256 of the file.
-    """
-    faults = Faults()
-    number = 0
-    with local_shard(files, stored.file) as path:
-        size, sha256 = digest(path)
-        records = stored_records(path, files.file_format, expected)
-        try:
-            for number, compare in enumerate(comparisons):
-                record = next(records)
-                try:
-                    compare(record)
-                except WrongRecordError as wrong:
-                    faults.add(Fault(stored.file, wrong.reason, number, wrong.field))
-            number = expected
-            next(records, None)
-        except WrongRecordError as wrong:
-            faults.add(Fault(stored.file, wrong.reason, number))
-    # Only if nothing else is wrong: a damaged record says more than the digest of its file.
-    if not faults and size != stored.size:
-        faults.add(Fault(stored.file, f"has {size:,} bytes instead of the {stored.size:,} of manifest.json"))
-    if not faults and sha256 != stored.sha256:
-        faults.add(Fault(stored.file, "has another sha256 than manifest.json says, though its records are right"))
-    return faults, size, sha256
 
 
 @dataclass(frozen=True)
