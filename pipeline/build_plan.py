@@ -120,7 +120,18 @@ class BuildPlan:
             "depth_model": self.depth_fingerprint,
             "inputs": {"backgrounds": _identities(self.backgrounds), "foregrounds": _identities(self.foregrounds)},
         }
-        return {"fingerprint": fingerprint(content), **content, "made_with": made_with()}
+        held_out = [picture.label for picture in self.held_out]
+        return {"fingerprint": fingerprint(content), **content, "held_out": held_out, "made_with": made_with()}
+
+    @property
+    def held_out(self) -> list[Picture]:
+        """The backgrounds or foregrounds that occur in the split `test` alone; none if it is split by example."""
+        test = self.layout.splits[-1]
+        sides = {"background": (self.backgrounds, test.backgrounds), "foreground": (self.foregrounds, test.foregrounds)}
+        if test.name != "test" or self.options.split_by not in sides:
+            return []
+        pictures, indices = sides[self.options.split_by]
+        return [pictures[index] for index in indices]
 
     def _files(self, name: str) -> DatasetFiles:
         options = self.options
@@ -164,7 +175,9 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
         cutout_sizes=tuple((picture.width, picture.height) for picture in foregrounds),
         depth_kind=depth_model_kind(options.depth_model) if options.with_depth else None,
     )
-    return BuildPlan(options, backgrounds, foregrounds, skipped, recorded, recipe, depth, depth_fingerprint)
+    plan = BuildPlan(options, backgrounds, foregrounds, skipped, recorded, recipe, depth, depth_fingerprint)
+    _refuse_leaks(plan)
+    return plan
 
 
 def made_with() -> dict[str, str]:
@@ -239,6 +252,19 @@ def _refuse_bad_inputs(
     ):
         if not kind.usable:
             raise InputError(f"{flag}: not one picture of {folder} can be used:{listing}")
+
+
+def _refuse_leaks(plan: BuildPlan) -> None:
+    """The same picture under two names would be trained on and tested with."""
+    held_out = {picture.label for picture in plan.held_out}
+    twins = {picture.sha256: picture for picture in plan.held_out}
+    pictures = plan.backgrounds if plan.options.split_by == "background" else plan.foregrounds
+    for picture in pictures:
+        if picture.sha256 in twins and picture.label not in held_out:
+            raise InputError(
+                f"{picture.path} and {twins[picture.sha256].path} are the same picture, and only the latter would be held"
+                " out; remove one of them, or leave --test_fraction out."
+            )
 
 
 def _labels(pictures: Sequence[Picture]) -> Labels:

@@ -114,6 +114,7 @@ class SmallDataset:
                 "split_by": "background",
             },
             "depth_model": depth,
+            "held_out": [self.schema.backgrounds.names[i] for i in self.layout.splits[1].backgrounds],
             "inputs": {
                 "backgrounds": _inputs(self.schema.backgrounds),
                 "foregrounds": _inputs(self.schema.foregrounds),

@@ -137,6 +137,12 @@ def test_card_tells_the_statistics_of_each_split(tmp_path: Path) -> None:
     assert "Split `test`:" in text
 
 
+def test_card_names_what_is_held_out(tmp_path: Path) -> None:
+    dataset = SmallDataset(tmp_path)
+    (held_out,) = dataset.layout.splits[1].backgrounds
+    assert f"share no background. In `test` alone: `{held_out}`.\n" in card(dataset)
+
+
 def test_many_pictures_are_shown_evenly() -> None:
     assert _shown(3) == [0, 1, 2]
     chosen = _shown(1_000)

@@ -308,9 +308,17 @@ def _how(manifest: dict[str, Any]) -> str:
     if configuration["test_fraction"]:
         lines.append(
             f"- **splits**: {configuration['test_fraction']:.0%} held out by {configuration['split_by']}: the splits"
-            f" share no {configuration['split_by']}."
+            f" share no {configuration['split_by']}." + _held_out(manifest)
         )
     return "\n".join(lines)
+
+
+def _held_out(manifest: dict[str, Any]) -> str:
+    names = manifest["held_out"]
+    if not names:
+        return ""
+    more = f" and {len(names) - _MOST_CLASSES} more (see `manifest.json`)" if len(names) > _MOST_CLASSES else ""
+    return " In `test` alone: " + ", ".join(f"`{name}`" for name in names[:_MOST_CLASSES]) + more + "."
 
 
 def _skipped(manifest: dict[str, Any]) -> str:

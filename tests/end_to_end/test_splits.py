@@ -1,6 +1,7 @@
 """Nothing leaks between the splits of datasets that were really built: told by their records and by their pixels."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,31 @@ def test_the_split_is_documented(data_dir: Path, held_out_by: str, examples: dic
     assert {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]} == sizes
     card = (folder / "README.md").read_text()
     assert f"the splits share no {held_out_by}" in card.replace("\n", " ").replace("  ", " ")
+
+
+def test_manifest_names_what_is_held_out(
+    held_out_by: str, data_dir: Path, examples: dict[str, list[dict[str, Any]]]
+) -> None:
+    manifest = json.loads((dataset_folder(data_dir) / "manifest.json").read_text())
+    labels = [one["label"] for one in manifest["inputs"][f"{held_out_by}s"]]
+    field = "bg" if held_out_by == "background" else "fg"
+    assert manifest["held_out"] == sorted({labels[example[field]] for example in examples["test"]})
+
+
+def test_a_picture_under_two_names_may_not_be_on_both_sides(
+    held_out_by: str, inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copied = Inputs(tmp_path / "backgrounds", tmp_path / "foregrounds")
+    shutil.copytree(inputs.backgrounds, copied.backgrounds)
+    shutil.copytree(inputs.foregrounds, copied.foregrounds)
+    folder = copied.backgrounds if held_out_by == "background" else copied.foregrounds
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        shutil.copy(path, path.with_stem(path.stem + "_again"))
+    flags = ("--placements=1", f"--image_size={IMAGE_SIZE}", f"--split_by={held_out_by}")
+    # With an odd number held out, at least one is without its twin.
+    assert build(tmp_path / "data", copied, *flags, f"--test_fraction={1 / len(list(folder.rglob('*.*')))}") == 2
+    err = capfd.readouterr().err
+    assert "_again" in err
+    assert "are the same picture" in err
+    assert not (tmp_path / "data").exists()
+    assert build(tmp_path / "data", copied, *flags) == 0
