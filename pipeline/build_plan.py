@@ -262,8 +262,8 @@ def _refuse_leaks(plan: BuildPlan) -> None:
     for picture in pictures:
         if picture.sha256 in twins and picture.label not in held_out:
             raise InputError(
-                f"{picture.path} and {twins[picture.sha256].path} are the same picture, and only the latter would be held"
-                " out; remove one of them, or leave --test_fraction out."
+                f"{picture.path} and {twins[picture.sha256].path} are the same picture, and only the latter would be"
+                " held out; remove one of them, or leave --test_fraction out."
             )
 
 
