@@ -8,6 +8,7 @@ from pipeline import options
 from pipeline.run_build import run_build
 from pipeline.run_export import run_export
 from pipeline.run_plan import run_plan
+from pipeline.run_report import run_report
 from pipeline.run_verify import run_verify
 from transforms.errors import InputError, RunError
 
@@ -16,8 +17,9 @@ SUCCESS, RUN_FAILURE, WRONG_USE = 0, 1, 2
 _COMMANDS: dict[str, Callable[[Any, Sequence[str]], None]] = {
     "build": run_build,
     "plan": run_plan,
-    "export": run_export,
     "verify": run_verify,
+    "report": run_report,
+    "export": run_export,
 }
 
 

@@ -86,6 +86,14 @@ class VerifyOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """The values of the flags of `report`. See `add_report_flags` for their meaning."""
+
+    directory: str
+    recompute: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ExportOptions:
     """The values of the flags of `export`. See `add_export_flags` for their meaning."""
 
@@ -126,6 +134,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("build", "make the dataset, or go on where an earlier run stopped", add_build_flags),
         ("plan", "print what `build` would make: counts, shards, bytes, time; write nothing", add_build_flags),
         ("verify", "read a finished dataset again and prove it; write nothing there", add_verify_flags),
+        ("report", "write the card of a finished dataset again: README.md and its pictures", add_report_flags),
     ):
         command = commands.add_parser(
             name,
@@ -266,9 +275,7 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_verify_flags(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `verify`."""
-    parser.add_argument(
-        "directory", type=_path, metavar="DIR", help="the dataset's folder, such as DATA_DIR/fg_bg_depth/1.0.0"
-    )
+    _add_directory(parser)
     group = parser.add_argument_group("inputs (where they are now: a folder, a glob or any Beam filesystem URI)")
     for kind in ("backgrounds", "foregrounds"):
         group.add_argument(
@@ -283,11 +290,25 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_export_flags(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags of `export`."""
+def add_report_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `report`."""
+    _add_directory(parser)
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute statistics.json again, too, from all shards (default: only if it is not there)",
+    )
+
+
+def _add_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "directory", type=_path, metavar="DIR", help="the dataset's folder, such as DATA_DIR/fg_bg_depth/1.0.0"
     )
+
+
+def add_export_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `export`."""
+    _add_directory(parser)
     parser.add_argument(
         "--format",
         choices=FORMATS,
@@ -317,8 +338,9 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
     values, beam_flags = parser.parse_known_args(arguments)
     fields = vars(values)
     command = fields.pop("command")
-    if command == "export":
-        return command, ExportOptions(**fields | {"directory": _local_path(fields["directory"])}), beam_flags
+    for kind, options in (("export", ExportOptions), ("report", ReportOptions)):
+        if command == kind:
+            return command, options(**fields | {"directory": _local_path(fields["directory"])}), beam_flags
     return command, (_verify_options if command == "verify" else _build_options)(fields), beam_flags
 
 

@@ -24,9 +24,9 @@ from transforms.errors import InputError, RunError
 from transforms.exporting.names import PictureNames
 from transforms.exporting.parts import Part, PartWriter, make_parts
 from transforms.exporting.readme import README, describe
-from transforms.exporting.source import FinishedDataset, StoredShard, open_finished
 from transforms.exporting.stores import ArchiveStore, FileStore, OutputFolder, Store
 from transforms.exporting.tables import CocoTable, LabelsTable, Table
+from transforms.finished import FinishedDataset, StoredShard, open_finished
 from transforms.metadata import DESCRIPTION
 
 # In the output: what is there when everything is, and what exists only before that.

@@ -24,7 +24,7 @@ def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
         RunError: something is wrong with the dataset, or the verification stopped.
     """
     pipeline_options = beam_options(beam_flags, "verify")
-    with made_pipeline(pipeline_options) as pipeline, _scratch(pipeline_options) as scratch:
+    with made_pipeline(pipeline_options) as pipeline, scratch_folder(pipeline_options) as scratch:
         verification = open_verification(options.directory, scratch, options.depth_model)
         with quiet_libraries() if is_local(pipeline_options) else nullcontext(sys.stderr) as terminal:
             verdict = verification.run(options, pipeline, terminal)
@@ -34,7 +34,7 @@ def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
 
 
 @contextmanager
-def _scratch(options: PipelineOptions) -> Iterator[str]:
+def scratch_folder(options: PipelineOptions) -> Iterator[str]:
     """A folder that every worker can reach, gone afterwards.
 
     Raises:

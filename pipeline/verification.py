@@ -17,7 +17,7 @@ from tfds_builder.features import Labels
 from transforms import filesystems
 from transforms.companions import SPLIT, companion_shards, shard_indices
 from transforms.errors import InputError, RunError
-from transforms.exporting.source import FinishedDataset, open_finished
+from transforms.finished import FinishedDataset, open_finished
 from transforms.metadata import DatasetMetadata, make_statistics, make_tfds_files
 from transforms.recipe import FORMAT, Recipe, make_recipe
 from transforms.shards import DatasetFiles, ShardSummary
@@ -93,21 +93,45 @@ class Verification:
     def run(self, options: VerifyOptions, pipeline: beam.Pipeline, terminal: TextIO) -> Verdict:
         """Check everything, first what the rest is computed from; progress goes to `terminal`."""
         verdict = Verdict(self.dataset.files.directory)
+        summary = self.read_again(verdict, options, pipeline, terminal)
+        if summary is None:
+            verdict.unchecked.append("statistics.json and what TFDS reads: they follow from what is wrong above")
+        else:
+            self._check_documents(verdict, summary)
+        verdict.unchecked.append("README.md and images/, which are for people")
+        return verdict
+
+    def read_again(
+        self, verdict: Verdict, options: VerifyOptions, pipeline: beam.Pipeline, terminal: TextIO
+    ) -> BuildSummary | None:
+        """Check all shards and tell it to `verdict`; the summary that their build made, if nothing is wrong."""
         stored = self._check_files(verdict)
         summaries = self._check_companions(verdict, stored)
         if summaries is None:
             verdict.unchecked.append("examples and inputs: they are compared with the companions, which are damaged")
-            return verdict
+            return None
         sizes, of_shards = summaries
         self._check_inputs(verdict, options, terminal)
         reports = self._check_examples(verdict, stored, sizes, pipeline, terminal)
         of_shards += [report.summary for report in reports if report.summary]
         if verdict.faults:
-            verdict.unchecked.append("statistics.json and what TFDS reads: they follow from what is wrong above")
-        else:
-            self._check_documents(verdict, of_shards)
-        verdict.unchecked.append("README.md and images/, which are for people")
-        return verdict
+            return None
+        combine = SummarizeShardsFn()
+        summary: BuildSummary = combine.create_accumulator()
+        for shard in of_shards:
+            combine.add_input(summary, shard)
+        return summary
+
+    @property
+    def metadata(self) -> DatasetMetadata:
+        """What the documents of the dataset are made from."""
+        return DatasetMetadata(
+            files=self.dataset.files,
+            companions={kind: files for kind, (files, _) in self.companions.items()},
+            schema=self.recipe.schema,
+            configuration=self.dataset.manifest,
+            skipped=(),
+        )
 
     @property
     def companions(self) -> dict[str, tuple[DatasetFiles, Labels]]:
@@ -287,19 +311,8 @@ class Verification:
             wrong["foreground"] += report.foregrounds
         verdict.hint = common_picture(wrong, {kind: labels.names for kind, (_, labels) in self.companions.items()})
 
-    def _check_documents(self, verdict: Verdict, shards: list[ShardSummary]) -> None:
-        combine = SummarizeShardsFn()
-        summary: BuildSummary = combine.create_accumulator()
-        for shard in shards:
-            combine.add_input(summary, shard)
-        dataset, manifest = self.dataset, self.dataset.manifest
-        metadata = DatasetMetadata(
-            files=dataset.files,
-            companions={kind: files for kind, (files, _) in self.companions.items()},
-            schema=self.recipe.schema,
-            configuration=manifest,
-            skipped=(),
-        )
+    def _check_documents(self, verdict: Verdict, summary: BuildSummary) -> None:
+        dataset, metadata = self.dataset, self.metadata
         try:
             statistics = filesystems.read_bytes(dataset.files.path("statistics.json"))
             verdict.faults.extend(check_statistics(statistics, make_statistics(summary, metadata)))

@@ -21,9 +21,9 @@ from transforms.encoding import mask_box
 from transforms.exporting import stores, tables
 from transforms.exporting.names import PictureNames
 from transforms.exporting.parts import make_parts
-from transforms.exporting.source import StoredShard
 from transforms.exporting.stores import ArchiveStore, FileStore, OutputFolder
 from transforms.exporting.tables import CocoTable, LabelsTable
+from transforms.finished import StoredShard
 
 SIDE = 16
 LABELS = (make_schema(SIDE).backgrounds, make_schema(SIDE).foregrounds, SIDE)

@@ -73,8 +73,8 @@ def write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:
         _write_all(companion, contents)
     statistics = make_statistics(summary, metadata)
     manifest = make_manifest(summary, metadata)
-    files.write("statistics.json", _json(statistics))
-    files.write("manifest.json", _json(manifest))
+    files.write("statistics.json", to_json(statistics))
+    files.write("manifest.json", to_json(manifest))
     write_card(files, metadata.companions, statistics, manifest)
     _write_all(files, of_dataset)
     return files.directory
@@ -231,5 +231,6 @@ def _write_all(files: DatasetFiles, contents: dict[str, bytes]) -> None:
         files.write(name, data)
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def to_json(content: dict[str, Any]) -> bytes:
+    """As a file that people can read, too."""
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

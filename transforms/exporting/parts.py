@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from transforms.exporting.names import PictureNames
-from transforms.exporting.source import FinishedDataset, StoredShard, read_examples
 from transforms.exporting.stores import OutputFolder, Store
 from transforms.exporting.tables import Table
+from transforms.finished import FinishedDataset, StoredShard, read_examples
 
 
 @dataclass(frozen=True, slots=True)

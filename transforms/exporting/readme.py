@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from transforms.exporting.source import FinishedDataset
+from transforms.finished import FinishedDataset
 
 README = "README.md"
 

@@ -1,0 +1,71 @@
+"""The `report` command: write the card of a finished dataset again, from its own files."""
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from pipeline.console import quiet_libraries
+from pipeline.options import ReportOptions, VerifyOptions, beam_options, is_local
+from pipeline.run_build import made_pipeline
+from pipeline.run_verify import scratch_folder
+from pipeline.verification import open_verification
+from transforms import filesystems
+from transforms.card import write_card
+from transforms.errors import InputError, RunError
+from transforms.finished import FinishedDataset, open_finished
+from transforms.metadata import make_statistics, to_json
+from transforms.verification.verdict import Verdict
+
+
+def run_report(options: ReportOptions, beam_flags: Sequence[str]) -> None:
+    """Write the card, and the statistics if they are not there or are to be computed again.
+
+    Raises:
+        InputError: wrong use; there is no finished dataset, or its statistics cannot be read.
+        RunError: a shard is damaged or cannot be read, or the card cannot be written.
+    """
+    dataset = open_finished(options.directory)
+    path = dataset.files.path("statistics.json")
+    if options.recompute or not filesystems.exists(path):
+        statistics = _computed_again(options.directory, beam_flags)
+        dataset.files.write("statistics.json", to_json(statistics))
+    else:
+        beam_options(beam_flags, "report")
+        try:
+            statistics = json.loads(filesystems.read_bytes(path))
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}); add --recompute to have it made again.") from error
+    with quiet_libraries():
+        _write(dataset, statistics)
+    print(dataset.files.path("README.md"))
+
+
+def _write(dataset: FinishedDataset, statistics: dict[str, Any]) -> None:
+    companions = {"background": dataset.backgrounds_files, "foreground": dataset.foregrounds_files}
+    try:
+        write_card(dataset.files, companions, statistics, dataset.manifest)
+    except (KeyError, TypeError, IndexError) as error:
+        raise InputError(
+            f"statistics.json or manifest.json of {dataset.files.directory} lacks what the card tells"
+            f" ({type(error).__name__}: {error}); add --recompute to have the statistics made again."
+        ) from error
+    except OSError as error:
+        raise RunError(f"A shard cannot be read ({error}); `verify` tells what is wrong with the dataset.") from error
+    finally:
+        filesystems.delete_tree(dataset.files.work_folder)
+
+
+def _computed_again(directory: str, beam_flags: Sequence[str]) -> dict[str, Any]:
+    """The statistics, from all shards, which have to be right for it."""
+    pipeline_options = beam_options(beam_flags, "report")
+    with made_pipeline(pipeline_options) as pipeline, scratch_folder(pipeline_options) as scratch:
+        verification = open_verification(directory, scratch, depth_model=None)
+        verdict = Verdict(directory)
+        nothing_more = VerifyOptions(directory, backgrounds=None, foregrounds=None, depth_model=None)
+        with quiet_libraries() if is_local(pipeline_options) else nullcontext(sys.stderr) as terminal:
+            summary = verification.read_again(verdict, nothing_more, pipeline, terminal)
+        if summary is None:
+            raise RunError(verdict.complaint())
+        return make_statistics(summary, verification.metadata)
