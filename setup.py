@@ -51,7 +51,7 @@ setup(
         "cachetools>=5.5",
         "h5py>=3.12",
         "keras>=3.15,<4",
-        "matplotlib>=3.9",
+        "matplotlib>=3.10",
         "numpy>=2.0,<3",
         # The headless build has the same cv2 and needs no display libraries, which slim worker images lack.
         "opencv-python-headless>=4.11,<6",
@@ -71,7 +71,6 @@ setup(
         "test": [*TEST, *NOTEBOOKS],
         "notebooks": NOTEBOOKS,
         "training": ["onnxruntime>=1.32", "scikit-image>=0.26"],
-        "examples": ["matplotlib>=3.10"],
         "benchmark": ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"],
     },
     entry_points={"console_scripts": ["fgbg=pipeline.cli:main"]},

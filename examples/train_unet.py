@@ -2,7 +2,6 @@
 
     python -m pipeline build --data_dir data/ --depth_model mini --image_size 128 --placements 10 \\
         --test_fraction 0.25 --split_by background
-    pip install '.[examples]'
     python examples/train_unet.py --data_dir data/ --output unet/
 
 Takes some minutes on two cores, on datasets of any size: an epoch is a number of batches, not the whole dataset. Leaves

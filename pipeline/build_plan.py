@@ -11,7 +11,7 @@ from pipeline.options import BuildOptions
 from tfds_builder.features import Labels, Schema
 from transforms import inputs
 from transforms.assets import AssetPaths
-from transforms.cross_product import CrossProduct, ShardLayout
+from transforms.cross_product import CrossProduct, ShardLayout, held_out_pictures
 from transforms.depth import DepthSettings
 from transforms.depth_models import depth_model_kind
 from transforms.encoding import ExampleEncoding
@@ -126,12 +126,8 @@ class BuildPlan:
     @property
     def held_out(self) -> list[Picture]:
         """The backgrounds or foregrounds that occur in the split `test` alone; none if it is split by example."""
-        test = self.layout.splits[-1]
-        sides = {"background": (self.backgrounds, test.backgrounds), "foreground": (self.foregrounds, test.foregrounds)}
-        if test.name != "test" or self.options.split_by not in sides:
-            return []
-        pictures, indices = sides[self.options.split_by]
-        return [pictures[index] for index in indices]
+        pictures = self.backgrounds if self.options.split_by == "background" else self.foregrounds
+        return [pictures[index] for index in held_out_pictures(self.layout.splits, self.options.split_by)]
 
     def _files(self, name: str) -> DatasetFiles:
         options = self.options

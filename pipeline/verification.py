@@ -16,6 +16,7 @@ from pipeline.run_build import told_failures
 from tfds_builder.features import Labels
 from transforms import filesystems
 from transforms.companions import SPLIT, companion_shards, shard_indices
+from transforms.cross_product import held_out_pictures
 from transforms.errors import InputError, RunError
 from transforms.finished import FinishedDataset, open_finished
 from transforms.metadata import DatasetMetadata, make_statistics, make_tfds_files
@@ -151,12 +152,19 @@ class Verification:
         """The shards that are there, as the manifest tells of them, by their file names."""
         stored, faults = check_manifest(self.dataset.manifest, self._expected())
         verdict.faults.extend(faults)
+        if self.dataset.manifest["held_out"] != self._held_out():
+            verdict.faults.add(Fault("manifest.json", "is not what the splits hold out", field="held_out"))
         present: dict[str, int] = {}
         for files in (self.dataset.files, *(files for files, _ in self.companions.values())):
             present |= shard_sizes(files)
         verdict.faults.extend(check_presence(self._expected(), present))
         verdict.checked.append("manifest.json: its fingerprint, and that it lists exactly the shards that are here")
         return {file: shard for file, shard in stored.items() if file in present}
+
+    def _held_out(self) -> list[str]:
+        split_by = self.dataset.manifest["configuration"]["split_by"]
+        labels = self.dataset.backgrounds if split_by == "background" else self.dataset.foregrounds
+        return [labels.names[index] for index in held_out_pictures(self.recipe.layout.splits, split_by)]
 
     def _expected(self) -> Iterator[ExpectedShard]:
         files, layout = self.dataset.files, self.recipe.layout

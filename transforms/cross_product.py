@@ -115,6 +115,18 @@ def make_splits(product: CrossProduct, *, test_fraction: float, split_by: str, s
     return tuple(splits)
 
 
+def held_out_pictures(splits: tuple[Split, ...], split_by: str) -> tuple[int, ...]:
+    """The backgrounds or foregrounds, whichever `split_by` names, that occur in `test` alone; none if split by example.
+
+    >>> splits = make_splits(CrossProduct(2, 3, 1), test_fraction=0.5, split_by="background", seed=0)
+    >>> len(held_out_pictures(splits, "background"))
+    1
+    """
+    if len(splits) == 1 or split_by == "example":
+        return ()
+    return splits[1].backgrounds if split_by == "background" else splits[1].foregrounds
+
+
 @dataclass(frozen=True, slots=True)
 class ShardRange:
     """Where a shard lies in its split: shard `index` of `count`, holding the shuffled positions start .. stop-1."""

@@ -472,6 +472,11 @@ def test_an_edited_configuration(copy: Copy, capfd: pytest.CaptureFixture[str]) 
     assert complaint(copy, capfd).startswith("manifest.json, fingerprint: is not that of its configuration")
 
 
+def test_edited_names_of_what_is_held_out(copy: Copy, capfd: pytest.CaptureFixture[str]) -> None:
+    copy.write_json("manifest.json", copy.json("manifest.json") | {"held_out": ["river/b0"]})
+    assert complaint(copy, capfd).startswith("manifest.json, held_out: is not what the splits hold out")
+
+
 def test_edited_lengths_for_tfds(copy: Copy, capfd: pytest.CaptureFixture[str]) -> None:
     info = copy.json("dataset_info.json")
     info["splits"][0]["shardLengths"][0] = "8"
