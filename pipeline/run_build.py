@@ -1,6 +1,7 @@
 """The `build` command: check, claim, run the pipeline, tidy up, tell what was made."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -9,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from tqdm import tqdm
 
 from pipeline import graph
@@ -20,6 +21,7 @@ from pipeline.progress import shown_progress
 from pipeline.resume import Work, close_dataset, open_dataset, shard_sizes
 from transforms import filesystems
 from transforms.card import format_bytes
+from transforms.depth_models.engine import THREADS_VARIABLE, is_small
 from transforms.errors import InputError, RunError
 
 
@@ -30,11 +32,16 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
         InputError: wrong use or bad inputs; nothing was written.
         RunError: the build stopped; finished shards are kept.
     """
-    print(summarize(build_dataset(options, beam_options(beam_flags))))
+    print(summarize(build_dataset(options, beam_options(beam_flags), own_process=True)))
 
 
-def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions) -> BuildPlan:
+def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions, *, own_process: bool = False) -> BuildPlan:
     """Make the dataset, or go on where an earlier run stopped; return what it was made from.
+
+    Args:
+        options: the flags.
+        pipeline_options: Beam's.
+        own_process: whether this process does nothing else, so that TensorFlow may be told how to use it.
 
     Raises:
         InputError: wrong use or bad inputs; nothing was written.
@@ -47,9 +54,26 @@ def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions) -> B
             print(f"{plan.files.directory} is complete already.", file=sys.stderr)
         else:
             announce(plan, work)
+            if own_process:
+                share_processors(plan, pipeline_options)
             run_pipeline(plan, work, pipeline)
         close_dataset(plan)
     return plan
+
+
+def share_processors(plan: BuildPlan, pipeline_options: PipelineOptions) -> None:
+    """Give each local worker processors of its own to predict depth on, where that is faster.
+
+    All processors for one small picture wait for each other after every operation. The result is the same.
+    """
+    depth = plan.depth_fingerprint
+    if depth is None or depth["engine"] != "keras" or not is_small(tuple(depth["input_size"])):
+        return
+    if is_local(pipeline_options):
+        cores = os.cpu_count() or 1
+        workers = min(pipeline_options.view_as(DirectOptions).direct_num_workers or cores, cores)
+        # Inherited by worker processes; what the user set is left alone.
+        os.environ.setdefault(THREADS_VARIABLE, str(cores // workers))
 
 
 def checked_plan(options: BuildOptions) -> BuildPlan:

@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from pipeline.build_plan import BuildPlan
 from pipeline.console import quiet_libraries
 from pipeline.options import BuildOptions, beam_options
-from pipeline.run_build import checked_plan
+from pipeline.run_build import checked_plan, share_processors
 from transforms.assets import Assets
 from transforms.card import format_bytes
 from transforms.compositing import composite_batch
 from transforms.depth import predict_depth
 from transforms.encoding import encode_example
+from transforms.pictures import Pixels
 from transforms.placements import draw_placements
 from transforms.records import Value, serialize_record
 from transforms.shards import summarize_batch
@@ -44,8 +47,9 @@ def run_plan(options: BuildOptions, beam_flags: Sequence[str]) -> None:
     Raises:
         InputError: wrong use or bad inputs.
     """
-    beam_options(beam_flags)
+    pipeline_options = beam_options(beam_flags)
     plan = checked_plan(options)
+    share_processors(plan, pipeline_options)
     with quiet_libraries():
         estimate = measure(plan)
     print(describe_plan(plan, estimate))
@@ -60,6 +64,11 @@ def measure(plan: BuildPlan) -> Estimate:
     settings = plan.depth_settings
     model = settings.load() if settings else None
 
+    def predict(images: Pixels) -> npt.NDArray[np.integer]:
+        assert settings is not None
+        assert model is not None
+        return predict_depth(model, images, bits=settings.bits, batch_size=settings.batch_size)
+
     def make() -> tuple[list[Mapping[str, Value]], list[bytes], float, float]:
         start = time.perf_counter()
         batch = composite_batch(placements, assets, plan.options.image_size)
@@ -69,8 +78,10 @@ def measure(plan: BuildPlan) -> Estimate:
         if settings and model:
             images = batch.fg_bg[: settings.batch_size]
             start = time.perf_counter()
-            depth = predict_depth(model, images, bits=settings.bits, batch_size=settings.batch_size)
-            depth_seconds = (time.perf_counter() - start) / len(images)
+            with ThreadPoolExecutor(model.runs_at_once) as threads:
+                runs = [threads.submit(predict, images) for _ in range(model.runs_at_once)]
+                depth = runs[0].result()
+            depth_seconds = (time.perf_counter() - start) / len(images) / len(runs)
         start = time.perf_counter()
         examples: list[Mapping[str, Value]] = [
             encode_example(

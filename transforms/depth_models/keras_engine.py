@@ -3,6 +3,7 @@
 On a GPU it runs there, in mixed precision for bfloat16, with the resizing of pictures and depth on the device.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from transforms.depth_models.densedepth import Layer
-from transforms.depth_models.engine import Engine, Precision, images_at_once
+from transforms.depth_models.engine import THREADS_VARIABLE, Engine, Precision, images_at_once
 from transforms.depth_models.images import FARTHEST_METRES, NEAREST_METRES, bilinear_weights
 from transforms.depth_models.keras_network import build_network, set_weights
 from transforms.depth_models.mixing import mix_before_upsampling
@@ -37,7 +38,15 @@ def build_engine(
     set_weights(network, layers, weights)
     if keras.backend.backend() != "tensorflow":
         return Engine(batch, lambda inputs: np.asarray(network.predict_on_batch(inputs)[..., 0]))
-    return Engine(batch, compile_run(network), compile_predict(network) if on_gpu else None)
+    if on_gpu:
+        return Engine(batch, compile_run(network), compile_predict(network))
+    return Engine(batch, compile_run(network), runs_at_once=_runs_at_once())
+
+
+def _runs_at_once() -> int:
+    """As many as have processors of their own, if a run was given only some of them."""
+    threads = int(os.environ.get(THREADS_VARIABLE, "0"))
+    return max(1, (os.cpu_count() or 1) // threads) if threads > 0 else 1
 
 
 def compile_run(network: keras.Model) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:

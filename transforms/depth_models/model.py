@@ -42,8 +42,13 @@ class DepthModel:
     fingerprint: Fingerprint
     input_size: tuple[int, int]
     _engine: Engine = field(repr=False)
-    # One run at a time: an engine already uses all processors, and the memory of a run would multiply.
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    # Mostly one run at a time: an engine already uses all processors, and the memory of a run would multiply.
+    _turns: threading.BoundedSemaphore = field(repr=False)
+
+    @property
+    def runs_at_once(self) -> int:
+        """How many threads can predict at the same time; more wait for their turn."""
+        return self._engine.runs_at_once
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Depth of pictures of any size: uint8 [n, H, W, 3] RGB, n >= 1 -> float32 [n, H, W] metres in 0.1 .. 10.
@@ -90,12 +95,12 @@ class DepthModel:
         return result
 
     def _run(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with self._lock:
+        with self._turns:
             return self._engine.run(inputs)
 
     def _predict_on_device(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         assert self._engine.predict is not None
-        with self._lock:
+        with self._turns:
             return self._engine.predict(images)
 
     def _predict_on_host(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -128,7 +133,8 @@ def load_depth_model(
     # Imported by name since each engine brings a framework that takes seconds to load.
     module = importlib.import_module(f"transforms.depth_models.{engine}_engine")
     built: Engine = module.build_engine(layers, weights, checked.input_size, batch_size, precision)
-    return DepthModel(checked.info.kind, checked.fingerprint, checked.input_size, built)
+    turns = threading.BoundedSemaphore(built.runs_at_once)
+    return DepthModel(checked.info.kind, checked.fingerprint, checked.input_size, built, turns)
 
 
 def depth_model_fingerprint(
