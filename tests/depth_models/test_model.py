@@ -1,9 +1,11 @@
 """The interface: pictures in, metres out, whatever the engine; and what it refuses."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from scipy.ndimage import zoom
 from tests.depth_models.helpers import write_random_weights
 from transforms.depth_models import DepthModel, depth_model_fingerprint, depth_model_kind, load_depth_model, model
 from transforms.depth_models.densedepth import DenseDepthArchitecture
-from transforms.depth_models.engine import Engine
+from transforms.depth_models.engine import THREADS_VARIABLE, Engine
 from transforms.depth_models.images import bilinear_weights, depth_from_output, resize_depth, resize_pictures
 from transforms.errors import InputError, RunError
 
@@ -290,3 +292,19 @@ print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(result.stdout) * 1024 < 2e9
+
+
+def test_threads_with_processors_of_their_own_predict_at_the_same_time(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = pictures(6, 48, 48)
+    monkeypatch.delenv(THREADS_VARIABLE, raising=False)
+    alone = load_depth_model(tiny, input_size=(64, 64))
+    assert alone.runs_at_once == 1
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setenv(THREADS_VARIABLE, "2")
+    shared = load_depth_model(tiny, input_size=(64, 64))
+    assert shared.runs_at_once == 2
+    with ThreadPoolExecutor(4) as threads:
+        for result in threads.map(shared.predict, [images] * 8):
+            np.testing.assert_array_equal(result, alone.predict(images))

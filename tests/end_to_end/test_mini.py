@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 from PIL import Image
 
 from pipeline import commands, options
+from pipeline.build_plan import make_plan
+from pipeline.run_build import share_processors
 from tests.end_to_end.helpers import dataset_folder, draw_inputs, shard_files
 from training.metrics import sight, spearman, vertical_ramp
 from training.synthesis import region_map
 from transforms.depth import quantize_depth
 from transforms.depth_models import DepthModel, load_depth_model
+from transforms.depth_models.engine import THREADS_VARIABLE
 from transforms.depth_models.locate import BUNDLED_MODELS
 from transforms.records import parse_record, read_records
 
@@ -94,3 +98,22 @@ def test_it_sees_scenes_and_cut_outs(rows: list[dict]) -> None:
         ramps.append(spearman(inverse, vertical_ramp(*inverse.shape)))
     assert np.mean(np.array(margins) > 0) > 0.7
     assert np.mean(ramps) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("flags", "beam_flags", "threads"),
+    [
+        ([], [], str((os.cpu_count() or 1) // min(os.cpu_count() or 1, 4))),
+        ([], ["--direct_running_mode=in_memory", "--direct_num_workers=1"], str(os.cpu_count())),
+        (["--depth_input_size=640x480"], [], None),
+        (["--depth_model=none"], [], None),
+        ([], ["--runner=PortableRunner", "--job_endpoint=localhost:1"], None),
+    ],
+)
+def test_local_workers_share_processors_for_small_pictures(
+    flags: list[str], beam_flags: list[str], threads: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {name: text for name, text in os.environ.items() if name != THREADS_VARIABLE})
+    _, build_options, _ = options.parse(["build", f"--data_dir={tmp_path}", "--placements=1", *flags])
+    share_processors(make_plan(build_options), options.beam_options(beam_flags))
+    assert os.environ.get(THREADS_VARIABLE) == threads

@@ -43,7 +43,10 @@ class DepthModel:
     input_size: tuple[int, int]
     _engine: Engine = field(repr=False)
     # Mostly one run at a time: an engine already uses all processors, and the memory of a run would multiply.
-    _turns: threading.BoundedSemaphore = field(repr=False)
+    _turns: threading.BoundedSemaphore = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_turns", threading.BoundedSemaphore(self._engine.runs_at_once))
 
     @property
     def runs_at_once(self) -> int:
@@ -133,8 +136,7 @@ def load_depth_model(
     # Imported by name since each engine brings a framework that takes seconds to load.
     module = importlib.import_module(f"transforms.depth_models.{engine}_engine")
     built: Engine = module.build_engine(layers, weights, checked.input_size, batch_size, precision)
-    turns = threading.BoundedSemaphore(built.runs_at_once)
-    return DepthModel(checked.info.kind, checked.fingerprint, checked.input_size, built, turns)
+    return DepthModel(checked.info.kind, checked.fingerprint, checked.input_size, built)
 
 
 def depth_model_fingerprint(
