@@ -24,6 +24,9 @@ _BAR = 74
 _EXAMPLE_TILE = 192
 _EXAMPLES_PER_ROW = 2
 
+# Metres that colours begin with at the least; no network predicts less.
+_NEAREST = 0.1
+
 # Of the sheets of pictures.
 _PICTURE_TILE = 128
 _LABEL = 18
@@ -41,7 +44,8 @@ def examples_sheet(rows: Sequence[dict[str, Pixels]], metres: Sequence[npt.NDArr
     """
     scale = None
     if metres:
-        scale = min(float(one.min()) for one in metres), max(float(one.max()) for one in metres)
+        nearest, farthest = min(float(one.min()) for one in metres), max(float(one.max()) for one in metres)
+        scale = max(nearest, _NEAREST), max(farthest, _NEAREST)
         rows = [row | {"depth": colour_depth(one, *scale)} for row, one in zip(rows, metres, strict=True)]
     kinds = list(rows[0])
     step = _EXAMPLE_TILE + _GAP
@@ -119,9 +123,12 @@ def placements_plot(placements: dict[str, Any], examples: int) -> bytes:
 
 
 def colour_depth(metres: npt.NDArray[np.float32], nearest: float, farthest: float) -> Pixels:
-    """Depth [H, W] in a perceptually even colour map, uint8 [H, W, 3] RGB: near is bright. For people only."""
-    span = max(farthest - nearest, 1e-6)
-    near = np.clip((farthest - metres) / span * 255, 0, 255).astype(np.uint8)
+    """Depth [H, W] in a perceptually even colour map, uint8 [H, W, 3] RGB: near is bright. For people only.
+
+    Colours are even in 1 / metres: as much happens between 1 and 2 m as between 2 m and the horizon.
+    """
+    span = max(1 / nearest - 1 / farthest, 1e-6)
+    near = np.clip((1 / np.maximum(metres, nearest) - 1 / farthest) / span * 255, 0, 255).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(near, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
@@ -144,11 +151,12 @@ def on_checkerboard(rgba: Pixels) -> Pixels:
 def _draw_scale(sheet: Image.Image, nearest: float, farthest: float) -> None:
     """A colour bar in metres at the right of the first row."""
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    ramp = np.linspace(nearest, farthest, _EXAMPLE_TILE, dtype=np.float32)[:, np.newaxis].repeat(16, axis=1)
+    inverse = np.linspace(1 / nearest, 1 / farthest, _EXAMPLE_TILE, dtype=np.float32)
+    ramp = 1 / inverse[:, np.newaxis].repeat(16, axis=1)
     left = sheet.width - _BAR
     sheet.paste(Image.fromarray(colour_depth(ramp, nearest, farthest)), (left, _HEADER))
-    for fraction in (0, 0.5, 1):
-        metres = nearest + fraction * (farthest - nearest)
+    for fraction in (0, 0.25, 0.5, 0.75, 1):
+        metres = 1 / (1 / nearest + fraction * (1 / farthest - 1 / nearest))
         draw.text((left + 20, _HEADER + fraction * (_EXAMPLE_TILE - 18)), f"{metres:.1f} m", fill="black", font=font)
 
 
