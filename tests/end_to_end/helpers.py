@@ -91,8 +91,13 @@ def start(*arguments: str, environment: dict[str, str] | None = None, **options:
         start_new_session=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": _let_interrupt} | options,
     )
+
+
+def _let_interrupt() -> None:
+    """A shell lets what it runs in the background ignore SIGINT, and so would everything below it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stop_when(
