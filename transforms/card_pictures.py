@@ -152,7 +152,7 @@ def _draw_scale(sheet: Image.Image, nearest: float, farthest: float) -> None:
     """A colour bar in metres at the right of the first row."""
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     inverse = np.linspace(1 / nearest, 1 / farthest, _EXAMPLE_TILE, dtype=np.float32)
-    ramp = 1 / inverse[:, np.newaxis].repeat(16, axis=1)
+    ramp = np.reciprocal(inverse)[:, np.newaxis].repeat(16, axis=1)
     left = sheet.width - _BAR
     sheet.paste(Image.fromarray(colour_depth(ramp, nearest, farthest)), (left, _HEADER))
     for fraction in (0, 0.25, 0.5, 0.75, 1):
