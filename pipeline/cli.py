@@ -10,7 +10,7 @@ from typing import NoReturn
 
 _INTERRUPTED = 1
 # They write nothing that could be gone on from.
-_READING_COMMANDS = ("plan", "verify")
+_COMMANDS_WITHOUT_PROGRESS = ("plan", "verify", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if status == commands.RUN_FAILURE:
             _exit_at_once(status)
     except KeyboardInterrupt:
-        reads = given and given[0] in _READING_COMMANDS
-        kept = "" if reads else " Finished shards are kept; the same command goes on from there."
+        nothing = given and given[0] in _COMMANDS_WITHOUT_PROGRESS
+        kept = "" if nothing else " Finished shards are kept; the same command goes on from there."
         print(f"\nfgbg: Interrupted.{kept}", file=sys.stderr)
         _exit_at_once(_INTERRUPTED)
     return status

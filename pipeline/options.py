@@ -432,7 +432,8 @@ def samples_folder() -> Path:
 
 def _actions(command: str) -> list[argparse.Action]:
     parser = argparse.ArgumentParser()
-    (add_verify_flags if command == "verify" else add_build_flags)(parser)
+    add_flags = {"verify": add_verify_flags, "report": add_report_flags}.get(command, add_build_flags)
+    add_flags(parser)
     return parser._actions
 
 

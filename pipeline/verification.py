@@ -18,7 +18,7 @@ from transforms import filesystems
 from transforms.companions import SPLIT, companion_shards, shard_indices
 from transforms.cross_product import held_out_pictures
 from transforms.errors import InputError, RunError
-from transforms.finished import FinishedDataset, open_finished
+from transforms.finished import FinishedDataset, StoredShard, open_finished
 from transforms.metadata import DatasetMetadata, make_statistics, make_tfds_files
 from transforms.recipe import FORMAT, Recipe, make_recipe
 from transforms.shards import DatasetFiles, ShardSummary
@@ -34,7 +34,6 @@ from transforms.verification.documents import (
 )
 from transforms.verification.examples import ExampleRules
 from transforms.verification.faults import Fault
-from transforms.verification.files import StoredShard
 from transforms.verification.shards import ShardCheck, ShardReport, VerifyShards, report_path
 from transforms.verification.verdict import Verdict, common_picture
 

@@ -90,7 +90,7 @@ def test_a_name_is_of_one_example() -> None:
 def test_parts_are_the_front_of_every_split_cut_between_shards(
     lengths: list[int], limit: int | None, most: int
 ) -> None:
-    shards = [StoredShard(f"shard{i}", length, 0) for i, length in enumerate(lengths)]
+    shards = [StoredShard(f"shard{i}", length, 0, "") for i, length in enumerate(lengths)]
     parts = make_parts({"train": shards, "test": shards[:1]}, limit=limit, most=most)
     for split, expected in (("train", shards), ("test", shards[:1])):
         own = [part for part in parts if part.split == split]

@@ -15,6 +15,7 @@ from transforms.assets import Assets
 from transforms.buffers import BufferPool
 from transforms.companions import companion_shards, write_companion
 from transforms.encoding import encode_example, encode_mask, encode_png, encode_rgb
+from transforms.finished import StoredShard
 from transforms.metadata import make_statistics, make_tfds_files
 from transforms.pictures import Pixels
 from transforms.recipe import Recipe, fingerprint
@@ -30,7 +31,6 @@ from transforms.verification.documents import (
 )
 from transforms.verification.examples import Example, ExampleRules, check_example, parse_strictly
 from transforms.verification.faults import Fault, Faults, WrongRecordError
-from transforms.verification.files import StoredShard
 from transforms.verification.pictures import check_mask, check_same_pixels, decode_stored, within_jpeg_error
 from transforms.verification.shards import ShardCheck, ShardReport
 from transforms.verification.verdict import Verdict, common_picture

@@ -18,11 +18,17 @@ from transforms.shards import DatasetFiles, read_shard
 
 @dataclass(frozen=True, slots=True)
 class StoredShard:
-    """A shard of a finished dataset: its file name, how many records and how many bytes it has."""
+    """What the manifest says of a shard file: its name, how many records and bytes it has, and its sha256."""
 
     file: str
     examples: int
     size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, listed: dict[str, Any]) -> "StoredShard":
+        """From its entry in the manifest."""
+        return cls(listed["file"], listed["examples"], listed["bytes"], listed["sha256"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +140,7 @@ def _described(directory: str, manifest: dict[str, Any]) -> FinishedDataset:
         return DatasetFiles(data_dir, dataset, version, file_format, config)
 
     def shards_of(dataset: str) -> dict[str, tuple[StoredShard, ...]]:
-        return {
-            split: tuple(StoredShard(shard["file"], shard["examples"], shard["bytes"]) for shard in shards)
-            for split, shards in manifest["shards"][dataset].items()
-        }
+        return {split: tuple(map(StoredShard.of, shards)) for split, shards in manifest["shards"][dataset].items()}
 
     def labels_of(kind: str) -> Labels:
         pictures = manifest["inputs"][kind]

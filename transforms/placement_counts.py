@@ -8,6 +8,7 @@ import numpy as np
 
 from transforms.compositing import ExampleBatch
 from transforms.encoding import ExampleEncoding
+from transforms.statistics import add_counts
 
 # The share of the image inside the mask is counted in steps of a hundredth.
 AREA_BINS = 100
@@ -35,11 +36,11 @@ class PlacementCounts:
 
     def __add__(self, other: "PlacementCounts") -> "PlacementCounts":
         return PlacementCounts(
-            bg_class=_add(self.bg_class, other.bg_class),
-            fg_class=_add(self.fg_class, other.fg_class),
+            bg_class=add_counts(self.bg_class, other.bg_class),
+            fg_class=add_counts(self.fg_class, other.fg_class),
             flipped=self.flipped + other.flipped,
-            area=_add(self.area, other.area),
-            coverage=tuple(map(_add, self.coverage, other.coverage)),
+            area=add_counts(self.area, other.area),
+            coverage=tuple(map(add_counts, self.coverage, other.coverage)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -78,7 +79,3 @@ def count_placements(batch: ExampleBatch, encoding: ExampleEncoding) -> Placemen
 
 def _counted(values: Any, length: int) -> tuple[int, ...]:
     return tuple(np.bincount(values, minlength=length).tolist())
-
-
-def _add(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(a + b for a, b in zip(left, right, strict=True))

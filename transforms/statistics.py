@@ -87,11 +87,11 @@ class Moments:
             raise ValueError("moments of different kinds of images cannot be added")
         return Moments(
             count=self.count + other.count,
-            total=_add(self.total, other.total),
-            total_squares=_add(self.total_squares, other.total_squares),
+            total=add_counts(self.total, other.total),
+            total_squares=add_counts(self.total_squares, other.total_squares),
             minimum=tuple(map(min, self.minimum, other.minimum)),
             maximum=tuple(map(max, self.maximum, other.maximum)),
-            histogram=tuple(map(_add, self.histogram, other.histogram)),
+            histogram=tuple(map(add_counts, self.histogram, other.histogram)),
             shift=self.shift,
         )
 
@@ -167,7 +167,8 @@ def _merge(left: Moments | None, right: Moments) -> Moments:
     return right if left is None else left + right
 
 
-def _add(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+def add_counts(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    """Sums, element by element."""
     return tuple(a + b for a, b in zip(left, right, strict=True))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from tfds_builder.features import Labels
 from transforms import filesystems, pictures
 from transforms.companions import SPLIT, CompanionShard, companion_shards, cutout_mask, shard_indices
+from transforms.finished import StoredShard
 from transforms.inputs import find_pictures
 from transforms.pictures import OVERSAMPLING, PictureError, Pixels
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary
@@ -20,7 +21,7 @@ from transforms.statistics import Moments
 from transforms.summary import SplitSummary
 from transforms.verification.examples import check_value, parse_strictly
 from transforms.verification.faults import Fault, Faults, WrongRecordError
-from transforms.verification.files import StoredShard, check_shard_file
+from transforms.verification.files import check_shard_file
 from transforms.verification.pictures import check_mask, decode_stored
 
 _FIELDS = {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms import filesystems
+from transforms.finished import StoredShard
 from transforms.recipe import fingerprint
 from transforms.shards import DatasetFiles
 from transforms.verification.faults import Fault, Faults
-from transforms.verification.files import StoredShard
 
 # In TFDS's JSON files: prose, which may read differently in another version of this program.
 _PROSE = ("description", "citation", "location", "moduleName")
@@ -43,7 +43,7 @@ def check_manifest(
             )
         )
     listed = {
-        shard["file"]: StoredShard(shard["file"], shard["examples"], shard["bytes"], shard["sha256"])
+        shard["file"]: StoredShard.of(shard)
         for splits in manifest["shards"].values()
         for shards in splits.values()
         for shard in shards

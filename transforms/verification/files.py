@@ -2,25 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from transforms.finished import StoredShard
 from transforms.records import read_records
 from transforms.shards import DatasetFiles, local_shard
 from transforms.verification.faults import Fault, Faults, WrongRecordError
 
 # Raises WrongRecordError when a record is not what it should be.
 Compare = Callable[[bytes], None]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredShard:
-    """What the manifest says of a shard file."""
-
-    file: str
-    examples: int
-    size: int
-    sha256: str
 
 
 def _digest(path: Path) -> tuple[int, str]:

@@ -20,6 +20,7 @@ from transforms.cross_product import Ids
 from transforms.depth import predict_depth
 from transforms.depth_models import DepthModel
 from transforms.encoding import encode_example
+from transforms.finished import StoredShard
 from transforms.pictures import Pixels
 from transforms.placement_counts import count_placements
 from transforms.placements import draw_placements
@@ -29,7 +30,7 @@ from transforms.summary import SplitSummary
 from transforms.verification.depth import DepthSample, check_predicted
 from transforms.verification.examples import CheckedExample, Example, ExampleRules, check_example
 from transforms.verification.faults import Faults, WrongRecordError
-from transforms.verification.files import Compare, StoredShard, check_shard_file
+from transforms.verification.files import Compare, check_shard_file
 
 # Decoded images that are in memory at once: enough for arithmetic in large pieces, and little at any image size.
 _CHUNK_BYTES = 16 << 20
