@@ -7,6 +7,7 @@ from pipeline.resume import Work
 from transforms.companions import WriteCompanions
 from transforms.compositing import CompositeExamples
 from transforms.depth import PredictDepth
+from transforms.finding import FindShards
 from transforms.metadata import WriteMetadata
 from transforms.placements import ExpandPlacements
 from transforms.shards import WriteShards
@@ -15,23 +16,37 @@ from transforms.summary import ReadSummaries, SummarizeShardsFn
 
 def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
     """Make the unfinished shards, then everything that needs all of them."""
-    placed = (
+    found = (
         root
-        | "ListShards" >> beam.Create(work.unfinished)
-        # (first, past the last)
-        | "CountShards" >> beam.FlatMap(lambda span: range(*span)).with_output_types(int)
-        # The only thing that is ever redistributed is a few hundred integers.
+        | "ListSpans" >> beam.Create(work.spans)
+        | "SpreadSpans" >> beam.Reshuffle()
+        # ShardSpan
+        | "FindShards" >> FindShards(plan.files)
+        # unfinished: int, finished: FinishedShard
+    )
+
+    # All of these on the same kind of worker: between two kinds, images would cross a shuffle.
+    expand_placements = ExpandPlacements(plan.layout, plan.rules)
+    composite_examples = CompositeExamples(plan.asset_paths)
+    predict_depth = PredictDepth(plan.depth_settings) if plan.depth_settings else None
+    write_shards = WriteShards(plan.files, plan.layout, plan.encoding)
+    for stage in filter(None, (expand_placements, composite_examples, predict_depth, write_shards)):
+        stage.with_resource_hints(**plan.options.resource_hints)
+
+    composited = (
+        found.unfinished
+        # Numbers of shards are all that is ever redistributed.
         | "SpreadShards" >> beam.Reshuffle()
         # shard: int
-        | "ExpandPlacements" >> ExpandPlacements(plan.layout, plan.rules)
+        | "ExpandPlacements" >> expand_placements
         # (shard, list[Placement])
-        | "CompositeExamples" >> CompositeExamples(plan.asset_paths)
+        | "CompositeExamples" >> composite_examples
         # (shard, ExampleBatch)
     )
-    if plan.depth_settings is not None:
+    if predict_depth:
         # (shard, ExampleBatch with depth)
-        placed |= "PredictDepth" >> PredictDepth(plan.depth_settings)
-    written = placed | "WriteShards" >> WriteShards(plan.files, plan.layout, plan.encoding)
+        composited |= "PredictDepth" >> predict_depth
+    written = composited | "WriteShards" >> write_shards
     # ShardSummary
 
     companions = (
@@ -42,9 +57,10 @@ def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
         | "WriteCompanions" >> WriteCompanions(plan.companions, plan.asset_paths, plan.schema)
         # ShardSummary
     )
+    finished_companions = root | "ListFinishedCompanions" >> beam.Create(work.finished_companions)
     finished = (
-        root
-        | "ListFinished" >> beam.Create(work.finished)
+        (found.finished, finished_companions)
+        | "GatherFinished" >> beam.Flatten()
         # FinishedShard
         | "ReadSummaries" >> ReadSummaries()
         # ShardSummary

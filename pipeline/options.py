@@ -66,6 +66,8 @@ class BuildOptions:
     split_by: str
     skip_bad_inputs: bool
     overwrite: bool
+    accelerator: str | None = None
+    min_ram: str | None = None
     config: str = ""
     most_pictures: int | None = None
 
@@ -73,6 +75,12 @@ class BuildOptions:
     def with_depth(self) -> bool:
         """Whether examples have a depth map."""
         return self.depth_model != NO_DEPTH
+
+    @property
+    def resource_hints(self) -> dict[str, str]:
+        """What Beam asks of the workers that make examples, by the names of its resource hints."""
+        hints = {"accelerator": self.accelerator, "min_ram": self.min_ram}
+        return {name: value for name, value in hints.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +278,17 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
         choices=(16, 8),
         default=16,
         help="16: millimetres; 8: 10 m / 255 (default: %(default)s)",
+    )
+
+    group = parser.add_argument_group("workers that make examples (resource hints, for runners that have a choice)")
+    group.add_argument(
+        "--accelerator",
+        type=_accelerator,
+        metavar="TYPE",
+        help="such as `type:nvidia-tesla-t4;count:1;install-nvidia-driver` (default: none)",
+    )
+    group.add_argument(
+        "--min_ram", type=_memory, metavar="SIZE", help="memory of a worker, such as 16GB (default: the runner's)"
     )
 
 
@@ -510,6 +529,20 @@ def _size(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f"{text} is no WIDTHxHEIGHT such as 640x480")
     return int(match[1]), int(match[2])
+
+
+def _accelerator(text: str) -> str:
+    if not re.fullmatch(r"type:[a-z0-9-]+;count:[1-9]\d*(;install-nvidia-driver(:[\w.-]+)?)?", text):
+        raise argparse.ArgumentTypeError(
+            f"{text} is no type:NAME;count:N, such as type:nvidia-tesla-t4;count:1;install-nvidia-driver"
+        )
+    return text
+
+
+def _memory(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*(\.\d+)?([KMGT]i?)?B", text):
+        raise argparse.ArgumentTypeError(f"{text} is no size such as 16GB or 13GiB")
+    return text
 
 
 def _name(text: str) -> str:

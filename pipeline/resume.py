@@ -1,13 +1,14 @@
 """What an earlier run left: refuse what is another dataset, go on with what is this one."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.build_plan import BuildPlan
 from transforms import filesystems
 from transforms.companions import SPLIT, CompanionShard, companion_shards
 from transforms.errors import InputError
+from transforms.finding import FinishedExamples, ShardSpan, shard_spans
 from transforms.shards import WORK_FOLDER, DatasetFiles
 from transforms.summary import FinishedShard
 
@@ -20,18 +21,18 @@ class Work:
     """What is left to do.
 
     Attributes:
-        unfinished: spans (first, past the last) of shard numbers to make.
-        unfinished_companions: companion shards to make.
-        finished: shards of all three datasets that are there.
-        finished_examples: examples in the finished shards of the dataset itself.
         complete: whether everything is there, the metadata too.
+        spans: in which workers look for shards to make; all of them, for the launcher does not know what is there.
+        unfinished_companions: companion shards to make.
+        finished_companions: companion shards that are there.
+        finished_examples: examples in finished shards of the dataset itself.
     """
 
-    unfinished: list[tuple[int, int]]
-    unfinished_companions: list[CompanionShard]
-    finished: list[FinishedShard]
-    finished_examples: int
     complete: bool
+    spans: list[ShardSpan] = field(default_factory=list)
+    unfinished_companions: list[CompanionShard] = field(default_factory=list)
+    finished_companions: list[FinishedShard] = field(default_factory=list)
+    finished_examples: int = 0
 
 
 def open_dataset(plan: BuildPlan) -> Work:
@@ -47,10 +48,11 @@ def open_dataset(plan: BuildPlan) -> Work:
     claim = filesystems.join(plan.files.work_folder, _CONFIGURATION)
     if (configuration := _read_json(claim)) is not None:
         _refuse_other(plan, configuration)
-        return find_work(plan)
+        return _find_work(plan, finished_examples=FinishedExamples(plan.files, plan.layout).count())
     if (manifest := _read_json(plan.files.path("manifest.json"))) is not None:
         _refuse_other(plan, manifest)
-        return _check_complete(plan, manifest)
+        _refuse_damaged(plan, manifest)
+        return Work(complete=True)
     for files in _all_files(plan):
         if filesystems.list_files(files.directory):
             raise InputError(
@@ -61,7 +63,7 @@ def open_dataset(plan: BuildPlan) -> Work:
     filesystems.write_bytes(
         claim, json.dumps(plan.configuration).encode(), temporary_folder=plan.files.temporary_folder
     )
-    return find_work(plan)
+    return _find_work(plan, finished_examples=0)
 
 
 def is_claimed(directory: str) -> bool:
@@ -77,24 +79,9 @@ def close_dataset(plan: BuildPlan) -> None:
         filesystems.delete_tree(files.work_folder)
 
 
-def find_work(plan: BuildPlan) -> Work:
-    """What is finished and what is not, by the shard files that are there."""
-    spans: list[list[int]] = []
+def _find_work(plan: BuildPlan, *, finished_examples: int) -> Work:
     finished: list[FinishedShard] = []
-    examples = 0
-    present = shard_sizes(plan.files)
-    for shard in range(plan.layout.num_shards):
-        place = plan.layout.locate(shard)
-        name = plan.files.shard_name(place.split.name, place.index, place.count)
-        if name in present:
-            finished.append(FinishedShard(plan.files, name, present[name]))
-            examples += place.stop - place.start
-        elif spans and spans[-1][1] == shard:
-            spans[-1][1] += 1
-        else:
-            spans.append([shard, shard + 1])
-
-    unfinished_companions: list[CompanionShard] = []
+    unfinished: list[CompanionShard] = []
     for kind, files in plan.companions.items():
         present = shard_sizes(files)
         for companion in companion_shards(kind, plan.companion_sizes[kind]):
@@ -102,25 +89,22 @@ def find_work(plan: BuildPlan) -> Work:
             if name in present:
                 finished.append(FinishedShard(files, name, present[name]))
             else:
-                unfinished_companions.append(companion)
+                unfinished.append(companion)
     return Work(
-        unfinished=[(first, stop) for first, stop in spans],
-        unfinished_companions=unfinished_companions,
-        finished=finished,
-        finished_examples=examples,
         complete=False,
+        spans=shard_spans(plan.layout),
+        unfinished_companions=unfinished,
+        finished_companions=finished,
+        finished_examples=finished_examples,
     )
 
 
 def shard_sizes(files: DatasetFiles) -> dict[str, int]:
     """Name -> bytes of every finished shard of a dataset."""
-    beside = {
-        path[len(files.directory) :].lstrip("/"): size for path, size in filesystems.list_files(files.directory).items()
-    }
-    return {name: size for name, size in beside.items() if name.startswith(f"{files.name}-") and "/" not in name}
+    return filesystems.list_prefix(files.directory, f"{files.name}-")
 
 
-def _check_complete(plan: BuildPlan, manifest: dict[str, Any]) -> Work:
+def _refuse_damaged(plan: BuildPlan, manifest: dict[str, Any]) -> None:
     for files in _all_files(plan):
         splits = manifest.get("shards", {}).get(files.name, {}).values()
         written = {shard["file"]: shard["bytes"] for shards in splits for shard in shards}
@@ -135,8 +119,6 @@ def _check_complete(plan: BuildPlan, manifest: dict[str, Any]) -> Work:
                 f"{files.directory} was finished, but its dataset_info.json is gone since; add --overwrite to make it"
                 " anew."
             )
-    work = find_work(plan)
-    return Work([], [], work.finished, work.finished_examples, complete=True)
 
 
 def _refuse_other(plan: BuildPlan, there: dict[str, Any]) -> None:

@@ -18,11 +18,12 @@ from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.console import quiet_libraries
 from pipeline.options import BuildOptions, beam_options, is_local
 from pipeline.progress import shown_progress
-from pipeline.resume import Work, close_dataset, open_dataset, shard_sizes
+from pipeline.resume import Work, close_dataset, open_dataset
 from transforms import filesystems
 from transforms.card import format_bytes
 from transforms.depth_models.engine import THREADS_VARIABLE, is_small
 from transforms.errors import InputError, RunError
+from transforms.finding import FinishedExamples
 
 
 def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
@@ -102,15 +103,6 @@ def run_pipeline(plan: BuildPlan, work: Work, pipeline: beam.Pipeline) -> None:
     Raises:
         RunError: a stage or the runner failed.
     """
-    lengths = {
-        plan.files.shard_name(split.name, index, plan.layout.shards_of(split)): length
-        for split in plan.layout.splits
-        for index, length in enumerate(plan.layout.shard_lengths(split))
-    }
-
-    def count() -> int:
-        return sum(lengths.get(name, 0) for name in shard_sizes(plan.files))
-
     graph.build(pipeline, plan, work)
     local = is_local(pipeline.options)
     with (
@@ -120,7 +112,7 @@ def run_pipeline(plan: BuildPlan, work: Work, pipeline: beam.Pipeline) -> None:
         shown_progress(
             total=plan.layout.product.size,
             finished=work.finished_examples,
-            count=count,
+            count=FinishedExamples(plan.files, plan.layout).count,
             remote=not local,
             file=terminal,
         ),

@@ -13,7 +13,10 @@ from transforms.encoding import encode_mask, encode_rgb, encode_rgba
 from transforms.pictures import MASK_THRESHOLD, Pixels
 from transforms.records import Fields, parse_record
 from transforms.shards import DatasetFiles, ShardSummary, read_shard, write_shard
+from transforms.stages import Stage
 from transforms.statistics import Moments
+
+_STAGE = Stage("WriteCompanions")
 
 PICTURES_PER_SHARD = 256
 
@@ -115,7 +118,10 @@ class WriteCompanions(beam.PTransform):
 def _write_companion(
     shard: CompanionShard, files: dict[str, DatasetFiles], paths: AssetPaths, schema: Schema
 ) -> ShardSummary:
-    return write_companion(shard, files[shard.kind], paths, schema)
+    with _STAGE.timed():
+        summary = write_companion(shard, files[shard.kind], paths, schema)
+    _STAGE.count("pictures", summary.examples)
+    return summary
 
 
 def cutout_mask(cutout: Pixels) -> Pixels:

@@ -14,6 +14,9 @@ from transforms.assets import AssetPaths, Assets
 from transforms.buffers import BufferPool
 from transforms.pictures import MASK_THRESHOLD, Pixels
 from transforms.placements import Placement
+from transforms.stages import Stage
+
+_STAGE = Stage("CompositeExamples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +141,6 @@ class _CompositeExamples(beam.DoFn):
     def process(self, element: tuple[int, list[Placement]]) -> Iterable[tuple[int, ExampleBatch]]:
         shard, placements = element
         assert self._assets is not None
-        yield shard, composite_batch(placements, self._assets, self._paths.image_size, self._buffers)
+        with _STAGE.timed():
+            batch = composite_batch(placements, self._assets, self._paths.image_size, self._buffers)
+        yield shard, batch

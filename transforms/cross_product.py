@@ -170,11 +170,6 @@ class ShardLayout:
             index -= count
         raise IndexError(f"shard {shard} of {self.num_shards}")
 
-    def shard_lengths(self, split: Split) -> list[int]:
-        """Examples in every shard of a split, in order."""
-        count = self.shards_of(split)
-        return [split.size * (i + 1) // count - split.size * i // count for i in range(count)]
-
     def example_ids(self, shard: int) -> Ids:
         """The examples of a shard in the order in which they are stored: int64 [n]."""
         place = self.locate(shard)

@@ -13,6 +13,9 @@ from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
 from transforms.compositing import ExampleBatch
 from transforms.depth_models import DepthModel, depth_model_fingerprint, load_depth_model
 from transforms.pictures import Pixels
+from transforms.stages import Stage
+
+_STAGE = Stage("PredictDepth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +113,8 @@ class _PredictDepth(beam.DoFn):
     def process(self, element: tuple[int, ExampleBatch]) -> Iterable[tuple[int, ExampleBatch]]:
         shard, batch = element
         assert self._model is not None
-        depth = predict_depth(self._model, batch.fg_bg, bits=self._settings.bits, batch_size=self._settings.batch_size)
+        size = self._settings.batch_size
+        with _STAGE.timed():
+            depth = predict_depth(self._model, batch.fg_bg, bits=self._settings.bits, batch_size=size)
+        _STAGE.count("depth_batches", -(-len(depth) // size))
         yield shard, replace(batch, depth=depth)

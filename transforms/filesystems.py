@@ -64,11 +64,14 @@ def list_files(folder_or_glob: str) -> dict[str, int]:
     if FileSystems.get_scheme(pattern) is None:
         return _list_local(pattern, is_folder=is_folder)
     if is_folder:
-        literal = "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in pattern)
-        pattern = join(literal, "**")
+        pattern = join(_literal(pattern), "**")
     with _accessible(folder_or_glob):
         (match,) = FileSystems.match([pattern])
     return dict(sorted((found.path, found.size_in_bytes) for found in match.metadata_list))
+
+
+def _literal(path: str) -> str:
+    return "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in path)
 
 
 def _list_local(folder_or_glob: str, *, is_folder: bool) -> dict[str, int]:
@@ -99,6 +102,27 @@ def _walk(root: str) -> Iterator[tuple[str, int]]:
     for error in unreadable:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             yield f"{error.filename}/", 0
+
+
+def list_prefix(folder: str, prefix: str) -> dict[str, int]:
+    """Name -> size in bytes of the files directly in a folder whose names begin with `prefix`.
+
+    Nothing else is looked at, however much there is. There may be no such folder.
+
+    Raises:
+        InputError: Beam has no access to such paths.
+    """
+    if FileSystems.get_scheme(folder) is None:
+        try:
+            with os.scandir(folder) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.name.startswith(prefix)}
+        except FileNotFoundError:
+            return {}
+    start = join(folder, prefix)
+    with _accessible(folder):
+        (match,) = FileSystems.match([_literal(start) + "*"])
+    here = len(start) - len(prefix)
+    return {found.path[here:]: found.size_in_bytes for found in match.metadata_list}
 
 
 def read_bytes(path: str) -> bytes:

@@ -15,11 +15,14 @@ from transforms.placements import placed_size
 
 UNCLASSIFIED = "unclassified"
 
+# Folder in which `cutout` keeps what is not ready to be a foreground, inside one that is ready to be named here.
+ASIDE = "_cutout"
+
 # Unicode categories of control characters, line ends and broken encodings: TFDS keeps one name a line.
 _UNWRITABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 _NOT_PICTURES = ("thumbs.db", "desktop.ini")
-_NOT_FOLDERS = ("__macosx", "lost+found")
+_NOT_FOLDERS = ("__macosx", "lost+found", ASIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,8 @@ class _Found:
 def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[BadInput]]:
     """List the files to use below a folder or matching a glob, in the order of their labels, and the refused ones.
 
-    Hidden files and folders and what file managers leave behind are passed over; other files that are no pictures by
-    their suffix, and names that differ in the suffix alone, are refused.
+    Hidden files and folders, what file managers leave behind and what `cutout` laid aside are passed over; other files
+    that are no pictures by their suffix, and names that differ in the suffix alone, are refused.
 
     Raises:
         InputError: no such folder, or nothing in it.

@@ -20,7 +20,10 @@ from tfds_builder.features import (
 )
 from transforms.card import write_card
 from transforms.shards import DatasetFiles, FieldSummary
+from transforms.stages import Stage
 from transforms.summary import BuildSummary, SplitSummary
+
+_STAGE = Stage("WriteMetadata")
 
 DESCRIPTION = (
     "Foreground cut-outs composited over backgrounds at random places and sizes, with exact binary masks"
@@ -59,7 +62,14 @@ class WriteMetadata(beam.PTransform):
 
     def expand(self, summary: beam.PCollection[BuildSummary]) -> beam.PCollection[str]:
         """Wire `write_metadata`."""
-        return summary | "WriteFiles" >> beam.Map(write_metadata, metadata=self._metadata)
+        return summary | "WriteFiles" >> beam.Map(_write_metadata, metadata=self._metadata)
+
+
+def _write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:
+    with _STAGE.timed():
+        folder = write_metadata(summary, metadata)
+    _STAGE.count("skipped_inputs", len(metadata.skipped))
+    return folder
 
 
 def write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:

@@ -3,6 +3,7 @@
 A pure function of (seed, example_id): the same on every runner, in any order, however often a shard is tried again.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -10,6 +11,9 @@ import numpy as np
 
 from transforms.cross_product import Ids, ShardLayout
 from transforms.random_bits import PLACEMENT_STREAM, random_words, uniform_integers
+from transforms.stages import Stage
+
+_STAGE = Stage("ExpandPlacements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,15 @@ class ExpandPlacements(beam.PTransform):
 
     def expand(self, shards: beam.PCollection[int]) -> beam.PCollection[tuple[int, list[Placement]]]:
         """Wire `draw_placements`."""
-        return shards | "DrawPlacements" >> beam.Map(_expand, layout=self._layout, rules=self._rules)
+        return shards | "DrawPlacements" >> beam.ParDo(_ExpandPlacements(self._layout, self._rules))
 
 
-def _expand(shard: int, layout: ShardLayout, rules: PlacementRules) -> tuple[int, list[Placement]]:
-    return shard, draw_placements(layout, rules, layout.example_ids(shard))
+class _ExpandPlacements(beam.DoFn):
+    def __init__(self, layout: ShardLayout, rules: PlacementRules) -> None:
+        self._layout = layout
+        self._rules = rules
+
+    def process(self, shard: int) -> Iterable[tuple[int, list[Placement]]]:
+        with _STAGE.timed():
+            placements = draw_placements(self._layout, self._rules, self._layout.example_ids(shard))
+        yield shard, placements

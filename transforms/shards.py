@@ -15,7 +15,6 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 
 from transforms import filesystems
 from transforms.compositing import ExampleBatch
@@ -24,7 +23,10 @@ from transforms.encoding import ExampleEncoding, encode_example
 from transforms.errors import RunError
 from transforms.placement_counts import PlacementCounts, count_placements
 from transforms.records import Fields, open_writer, read_records, serialize_record
+from transforms.stages import Stage
 from transforms.statistics import Moments
+
+_STAGE = Stage("WriteShards")
 
 WORK_FOLDER = ".build"
 
@@ -302,25 +304,23 @@ class _WriteShards(beam.DoFn):
         self._files = files
         self._layout = layout
         self._encoding = encoding
-        self._examples = Metrics.counter("WriteShards", "examples")
-        self._shards = Metrics.counter("WriteShards", "shards")
-        self._bytes = Metrics.counter("WriteShards", "bytes")
 
     def process(self, element: tuple[int, ExampleBatch]) -> Iterable[ShardSummary]:
         shard, batch = element
         place = self._layout.locate(shard)
-        summary = write_shard(
-            self._files,
-            split=place.split.name,
-            index=place.index,
-            count=place.count,
-            examples=self._encoded(batch),
-            moments=summarize_batch(batch),
-            placements=count_placements(batch, self._encoding),
-        )
-        self._examples.inc(summary.examples)
-        self._shards.inc()
-        self._bytes.inc(summary.size)
+        with _STAGE.timed():
+            summary = write_shard(
+                self._files,
+                split=place.split.name,
+                index=place.index,
+                count=place.count,
+                examples=self._encoded(batch),
+                moments=summarize_batch(batch),
+                placements=count_placements(batch, self._encoding),
+            )
+        _STAGE.count("examples", summary.examples)
+        _STAGE.count("shards")
+        _STAGE.count("bytes", summary.size)
         yield summary
 
     def _encoded(self, batch: ExampleBatch) -> Iterator[Fields]:

@@ -8,6 +8,9 @@ import apache_beam as beam
 from transforms.errors import RunError
 from transforms.placement_counts import PlacementCounts
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, read_summary
+from transforms.stages import Stage
+
+_STAGE = Stage("ReadSummaries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +133,11 @@ class ReadSummaries(beam.PTransform):
 
     def expand(self, shards: beam.PCollection[FinishedShard]) -> beam.PCollection[ShardSummary]:
         """Wire `read_summary`."""
-        return shards | "ReadSummary" >> beam.Map(lambda shard: read_summary(shard.files, shard.name, shard.size))
+        return shards | "ReadSummary" >> beam.Map(_read_summary)
+
+
+def _read_summary(shard: FinishedShard) -> ShardSummary:
+    with _STAGE.timed():
+        summary = read_summary(shard.files, shard.name, shard.size)
+    _STAGE.count("shards")
+    return summary

@@ -6,6 +6,12 @@
 Importing this package loads no framework; the engine that a model asks for does.
 """
 
-from transforms.depth_models.model import DepthModel, depth_model_fingerprint, depth_model_kind, load_depth_model
+from transforms.depth_models.model import (
+    DepthModel,
+    depth_model_fingerprint,
+    depth_model_kind,
+    depth_model_operations,
+    load_depth_model,
+)
 
-__all__ = ["DepthModel", "depth_model_fingerprint", "depth_model_kind", "load_depth_model"]
+__all__ = ["DepthModel", "depth_model_fingerprint", "depth_model_kind", "depth_model_operations", "load_depth_model"]

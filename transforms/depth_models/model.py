@@ -17,6 +17,7 @@ from transforms.depth_models.densedepth import describe_layers
 from transforms.depth_models.engine import Engine, Precision
 from transforms.depth_models.images import check_input_size, depth_from_output, resize_depth, resize_pictures
 from transforms.depth_models.locate import locate_weights, open_weights
+from transforms.depth_models.operations import count_operations
 from transforms.depth_models.weights import Kind, WeightsInfo, inspect_weights, read_weights
 from transforms.errors import InputError, RunError
 
@@ -157,6 +158,17 @@ def depth_model_kind(name_or_path: str | os.PathLike[str]) -> Kind:
     path = locate_weights(os.fspath(name_or_path))
     with open_weights(path) as local:
         return inspect_weights(local, path).kind
+
+
+def depth_model_operations(name_or_path: str | os.PathLike[str], *, input_size: tuple[int, int] | None = None) -> float:
+    """Multiplications and additions for one picture as a GPU does them, with the InputErrors of `load_depth_model`.
+
+    Processors do fewer of them: see `mixing`.
+    """
+    path = locate_weights(os.fspath(name_or_path))
+    with open_weights(path) as local:
+        info = inspect_weights(local, path)
+    return count_operations(describe_layers(info.architecture), input_size or info.input_size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,135 @@
+"""Which shards are finished already and which are not: found by workers, since there may be millions.
+
+A shard is finished when its file is there. Files are listed span by span: shards whose names share all but their last
+digits, so that one listing by prefix, which every filesystem has, finds them and nothing else.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from transforms import filesystems
+from transforms.cross_product import ShardLayout
+from transforms.shards import DatasetFiles
+from transforms.stages import Stage
+from transforms.summary import FinishedShard
+
+_STAGE = Stage("FindShards")
+
+# A power of ten, so that the shards of a span share the first digits of their numbers.
+_MOST_PER_SPAN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSpan:
+    """Consecutive shards of a split.
+
+    Attributes:
+        split: name of the split.
+        count: shards of the split.
+        indices: their numbers in the split.
+        first: number of the first of them in the layout.
+        examples: in all of them.
+    """
+
+    split: str
+    count: int
+    indices: range
+    first: int
+    examples: int
+
+    def number(self, index: int) -> int:
+        """Number in the layout of a shard of this split."""
+        return self.first + index - self.indices.start
+
+
+def shard_spans(layout: ShardLayout) -> list[ShardSpan]:
+    """All shards of a layout, in at most 1000 at a time.
+
+    >>> from transforms.cross_product import CrossProduct, make_splits
+    >>> product = CrossProduct(10, 10, 6)
+    >>> splits = make_splits(product, test_fraction=0, split_by="example", seed=0)
+    >>> [(span.indices, span.examples) for span in shard_spans(ShardLayout(product, splits, 1, 0))]
+    [(range(0, 1000), 1000), (range(1000, 1200), 200)]
+    """
+    spans = []
+    first = 0
+    for split in layout.splits:
+        count = layout.shards_of(split)
+        for start in range(0, count, _MOST_PER_SPAN):
+            indices = range(start, min(start + _MOST_PER_SPAN, count))
+            begin, end = layout.locate(first), layout.locate(first + len(indices) - 1)
+            spans.append(ShardSpan(split.name, count, indices, first, end.stop - begin.start))
+            first += len(indices)
+    return spans
+
+
+def find_finished(files: DatasetFiles, span: ShardSpan) -> dict[int, int]:
+    """Number in the split -> bytes of every shard of a span that is there."""
+    names = [files.shard_name(span.split, index, span.count) for index in span.indices]
+    shared = os.path.commonprefix(names)  # noqa: RUF071  # characters are what is wanted
+    there = filesystems.list_prefix(files.directory, shared)
+    return {index: there[name] for index, name in zip(span.indices, names, strict=True) if name in there}
+
+
+class FinishedExamples:
+    """Counts the examples in finished shards, again and again while they become more.
+
+    Spans that were complete once are not listed again.
+    """
+
+    def __init__(self, files: DatasetFiles, layout: ShardLayout) -> None:
+        self._files = files
+        self._layout = layout
+        self._open = shard_spans(layout)
+        self._in_complete = 0
+
+    def count(self) -> int:
+        """How many there are now."""
+        in_open = 0
+        still_open = []
+        for span in self._open:
+            finished = find_finished(self._files, span)
+            if len(finished) == len(span.indices):
+                self._in_complete += span.examples
+                continue
+            still_open.append(span)
+            for index in finished:
+                place = self._layout.locate(span.number(index))
+                in_open += place.stop - place.start
+        self._open = still_open
+        return self._in_complete + in_open
+
+
+class FindShards(beam.PTransform):
+    """Spans of shards to the shards in them.
+
+    ShardSpan -> `unfinished`: number of the shard in the layout; `finished`: FinishedShard.
+    """
+
+    def __init__(self, files: DatasetFiles) -> None:
+        super().__init__()
+        self._files = files
+
+    def expand(self, spans: beam.PCollection[ShardSpan]) -> Any:  # Beam knows no type for several outputs
+        """Wire `find_finished`."""
+        return spans | "FindFiles" >> beam.ParDo(_FindShards(self._files)).with_outputs("finished", main="unfinished")
+
+
+class _FindShards(beam.DoFn):
+    def __init__(self, files: DatasetFiles) -> None:
+        self._files = files
+
+    def process(self, span: ShardSpan) -> Iterable[int | TaggedOutput[Literal["finished"], FinishedShard]]:
+        with _STAGE.timed():
+            finished = find_finished(self._files, span)
+        for index in span.indices:
+            if index in finished:
+                name = self._files.shard_name(span.split, index, span.count)
+                yield TaggedOutput("finished", FinishedShard(self._files, name, finished[index]))
+            else:
+                yield span.number(index)
