@@ -45,7 +45,8 @@ import numpy.typing as npt
 
 from tests.depth_models.helpers import write_random_weights
 from transforms.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
-from transforms.depth_models.mixing import MIXED, mix_before_upsampling
+from transforms.depth_models.mixing import mix_before_upsampling
+from transforms.depth_models.operations import count_operations
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 PEAK_SIZE, PEAK_CHANNELS, PEAK_LAYERS = (160, 128), 256, 3
@@ -81,7 +82,11 @@ def main() -> None:
         weights = options.weights or str(write_published_size(Path(folder) / "random.h5"))
         job = Job(weights, (width, height), options.images, options.image_size, options.batch_size)
         measured = race(contenders, job, options.rounds)
-    operations = {mixed: gigaflop(job.input_size, mixed=mixed) for mixed in (True, False)}
+    layers = describe_layers(DenseDepthArchitecture())
+    operations = {
+        mixed: count_operations(mix_before_upsampling(layers) if mixed else layers, job.input_size) / 1e9
+        for mixed in (True, False)
+    }
     print(
         f"{width}x{height}, {job.images} pictures of {job.image_size}x{job.image_size} a call, {options.rounds} rounds"
     )
@@ -243,32 +248,6 @@ def plain_convolutions(engine: str, precision: str) -> tuple[Callable[[], object
     inputs = random.random((1, PEAK_SIZE[1], PEAK_SIZE[0], 3), np.float32)
     operations = sum(layer.parameters for layer in layers) * 2 * PEAK_SIZE[0] * PEAK_SIZE[1] / 1e9
     return lambda: built.run(inputs), operations
-
-
-def gigaflop(input_size: tuple[int, int], *, mixed: bool) -> float:
-    """10^9 multiplications and additions of one image: convolutions, and the matrices of a mixed block."""
-    layers = describe_layers(DenseDepthArchitecture())
-    if mixed:
-        layers = mix_before_upsampling(layers)
-    channels = {layer.name: layer.channels for layer in layers}
-    scale: dict[str, float] = {}
-    total = 0.0
-    for layer in layers:
-        before = [scale[name] for name in layer.inputs]
-        after = before[-1] / layer.stride if before else 1.0
-        if layer.kind == "BilinearUpSampling2D":
-            after *= 2
-        scale[layer.name] = after
-        width, height = (side * after for side in input_size)
-        if layer.kind == MIXED:
-            skip = channels[layer.inputs[1]]
-            small = 9 * channels[layer.inputs[0]] / 4 * width * height
-            rows = 1.5 * height * height * width / 2 * 3
-            columns = 1.5 * width * width * height
-            total += 2 * layer.channels * (small + rows + columns + 9 * skip * width * height)
-        elif layer.kind == "Conv2D":
-            total += 2 * width * height * np.prod(dict(layer.weights)["kernel"])
-    return total / 1e9
 
 
 def smooth_pictures(n: int, side: int) -> npt.NDArray[np.uint8]:

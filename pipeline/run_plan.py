@@ -1,5 +1,6 @@
 """The `plan` command: what a build would make, from a few examples really made in memory."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,16 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 from tqdm import tqdm
 
 from pipeline.build_plan import BuildPlan
 from pipeline.console import quiet_libraries
+from pipeline.dataflow_estimate import Fleet, Job, describe_fleet, estimate_fleet, make_fleet, service_accelerator
 from pipeline.options import BuildOptions, beam_options
 from pipeline.run_build import checked_plan, share_processors
 from transforms.assets import Assets
 from transforms.card import format_bytes
 from transforms.compositing import composite_batch
 from transforms.depth import predict_depth
+from transforms.depth_models import depth_model_operations
 from transforms.encoding import encode_example
 from transforms.pictures import Pixels
 from transforms.placements import draw_placements
@@ -48,11 +58,51 @@ def run_plan(options: BuildOptions, beam_flags: Sequence[str]) -> None:
         InputError: wrong use or bad inputs.
     """
     pipeline_options = beam_options(beam_flags)
+    fleet = requested_fleet(options, pipeline_options)
     plan = checked_plan(options)
     share_processors(plan, pipeline_options)
     with quiet_libraries():
         estimate = measure(plan)
     print(describe_plan(plan, estimate))
+    if fleet is not None:
+        job = dataflow_job(plan, estimate)
+        print()
+        print(describe_fleet(job, fleet, estimate_fleet(job, fleet)))
+
+
+def requested_fleet(options: BuildOptions, pipeline_options: PipelineOptions) -> Fleet | None:
+    """The workers that the flags ask Dataflow for, or None if they ask for none.
+
+    Raises:
+        InputError: nothing is known of the machine type or the accelerator.
+    """
+    asked = pipeline_options.view_as(WorkerOptions)
+    service = pipeline_options.view_as(GoogleCloudOptions).dataflow_service_options or []
+    experiments = pipeline_options.view_as(DebugOptions).experiments or []
+    accelerator = options.accelerator or service_accelerator([*experiments, *service])
+    workers = asked.max_num_workers or asked.num_workers
+    on_dataflow = "dataflow" in str(pipeline_options.view_as(StandardOptions).runner).lower()
+    if not (on_dataflow or workers or asked.machine_type or accelerator):
+        return None
+    return make_fleet(workers, asked.machine_type, accelerator, asked.disk_size_gb)
+
+
+def dataflow_job(plan: BuildPlan, estimate: Estimate) -> Job:
+    """The whole build as work for remote workers."""
+    settings = plan.depth_settings
+    gpu_operations = 0.0
+    if settings is not None and settings.engine == "keras":
+        gpu_operations = depth_model_operations(settings.model, input_size=settings.input_size)
+    size = plan.layout.product.size
+    return Job(
+        examples=size,
+        shards=plan.layout.num_shards,
+        stored_bytes=estimate.record_bytes * size,
+        core_seconds=estimate.composite_seconds,
+        depth_core_seconds=estimate.depth_seconds * (os.cpu_count() or 1),
+        gpu_operations=gpu_operations,
+        precision=settings.precision if settings else "float32",
+    )
 
 
 def measure(plan: BuildPlan) -> Estimate:
