@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline import options
 from pipeline.run_build import run_build
+from pipeline.run_cutout import run_cutout
 from pipeline.run_export import run_export
 from pipeline.run_plan import run_plan
 from pipeline.run_report import run_report
@@ -20,6 +21,7 @@ _COMMANDS: dict[str, Callable[[Any, Sequence[str]], None]] = {
     "verify": run_verify,
     "report": run_report,
     "export": run_export,
+    "cutout": run_cutout,
 }
 
 

@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from transforms.cross_product import SPLIT_BY
+from transforms.cutting.models import GRABCUT, MODELS, NETWORKS
 from transforms.depth_models.locate import MODEL_NAMES
 from transforms.errors import InputError
 from transforms.exporting import FORMATS
@@ -94,6 +95,17 @@ class VerifyOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class CutoutOptions:
+    """The values of the flags of `cutout`. See `add_cutout_flags` for their meaning."""
+
+    photos: str
+    output: str
+    model: str
+    objects: str
+    skip_bad_inputs: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReportOptions:
     """The values of the flags of `report`. See `add_report_flags` for their meaning."""
 
@@ -143,6 +155,11 @@ def make_parser() -> argparse.ArgumentParser:
         ("plan", "print what `build` would make: counts, shards, bytes, time; write nothing", add_build_flags),
         ("verify", "read a finished dataset again and prove it; write nothing there", add_verify_flags),
         ("report", "write the card of a finished dataset again: README.md and its pictures", add_report_flags),
+        (
+            "cutout",
+            "cut out what photographs show, ready for --foregrounds, or go on where it stopped",
+            add_cutout_flags,
+        ),
     ):
         command = commands.add_parser(
             name,
@@ -319,6 +336,41 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cutout_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `cutout`."""
+    parser.add_argument(
+        "--photos",
+        type=_path,
+        metavar="DIR",
+        required=True,
+        help="photographs: a folder, a glob or any Beam filesystem URI; sub-folders are classes",
+    )
+    parser.add_argument(
+        "--output",
+        type=_path,
+        metavar="DIR",
+        required=True,
+        help="where the cut-outs go: what to name as --foregrounds",
+    )
+    parser.add_argument(
+        "--model",
+        choices=MODELS,
+        default=MODELS[0],
+        metavar="MODEL",
+        help="what finds the object: a network that rembg looks for in U2NET_HOME and fetches if need be"
+        f" ({', '.join(NETWORKS)}), or `{GRABCUT}`, which needs no file but is less exact (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--objects",
+        choices=("all", "largest"),
+        default="all",
+        help="keep all pieces but specks, or the largest alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--skip_bad_inputs", action="store_true", help="end well without photographs that cannot be used, and list them"
+    )
+
+
 def _add_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "directory", type=_path, metavar="DIR", help="the dataset's folder, such as DATA_DIR/fg_bg_depth/1.0.0"
@@ -360,6 +412,9 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
     for kind, options in (("export", ExportOptions), ("report", ReportOptions)):
         if command == kind:
             return command, options(**fields | {"directory": _local_path(fields["directory"])}), beam_flags
+    if command == "cutout":
+        paths = {name: _local_path(fields[name]) for name in ("photos", "output")}
+        return command, CutoutOptions(**fields | paths), beam_flags
     return command, (_verify_options if command == "verify" else _build_options)(fields), beam_flags
 
 
@@ -451,7 +506,9 @@ def samples_folder() -> Path:
 
 def _actions(command: str) -> list[argparse.Action]:
     parser = argparse.ArgumentParser()
-    add_flags = {"verify": add_verify_flags, "report": add_report_flags}.get(command, add_build_flags)
+    add_flags = {"verify": add_verify_flags, "report": add_report_flags, "cutout": add_cutout_flags}.get(
+        command, add_build_flags
+    )
     add_flags(parser)
     return parser._actions
 

@@ -16,7 +16,7 @@ _LINE_SECONDS = 10.0
 
 @contextmanager
 def shown_progress(
-    *, total: int, finished: int, count: Callable[[], int], remote: bool, file: TextIO
+    *, total: int, finished: int, count: Callable[[], int], remote: bool, file: TextIO, unit: str = "examples"
 ) -> Iterator[None]:
     """Show examples made, examples/s and time left while the block runs.
 
@@ -28,9 +28,10 @@ def shown_progress(
         count: how many examples are finished now; called from a thread.
         remote: whether counting is slow.
         file: where to.
+        unit: what is counted, in the plural.
     """
     stop = threading.Event()
-    reporter = _Reporter(total, finished, file)
+    reporter = _Reporter(total, finished, file, unit)
 
     def watch() -> None:
         while not stop.wait(_REMOTE_POLL_SECONDS if remote else _POLL_SECONDS):
@@ -48,7 +49,8 @@ def shown_progress(
 
 
 class _Reporter:
-    def __init__(self, total: int, finished: int, file: TextIO) -> None:
+    def __init__(self, total: int, finished: int, file: TextIO, unit: str) -> None:
+        self._unit = unit
         self._total = total
         self._initial = finished
         self._file = file
@@ -59,7 +61,7 @@ class _Reporter:
             self._bar = tqdm(
                 total=total,
                 initial=finished,
-                unit=" examples",
+                unit=f" {unit}",
                 file=file,
                 smoothing=0.05,
                 # Some terminals tell no width, which tqdm would take for none at all.
@@ -84,8 +86,9 @@ class _Reporter:
         elapsed = self._last_line - self._start
         rate = (finished - self._initial) / elapsed
         left = tqdm.format_interval((self._total - finished) / rate) if rate else "?"
+        speed = f"{rate:,.{0 if rate >= 10 else 1}f} {self._unit}/s"
         print(
-            f"{finished:,} of {self._total:,} examples ({finished / self._total:.0%}), {rate:,.0f} examples/s,"
+            f"{finished:,} of {self._total:,} {self._unit} ({finished / self._total:.0%}), {speed},"
             f" {tqdm.format_interval(elapsed)} gone, {left} left",
             file=self._file,
             flush=True,

@@ -241,10 +241,10 @@ BAD_FOREGROUNDS = {
         OPAQUE // np.array([1, 1, 1, 3], np.uint8),
         "is nowhere more than half opaque (largest alpha 85 of 255); its mask would be empty",
     ),
-    "opaque.png": (OPAQUE, "is fully opaque; a foreground must be cut out first (see `cutout` in the README)"),
+    "opaque.png": (OPAQUE, "is fully opaque; cut it out first: python -m pipeline cutout"),
     "photo.jpg": (
         encoded(BIG, "JPEG"),
-        "has no alpha channel; a foreground must be cut out first (see `cutout` in the README)",
+        "has no alpha channel; cut it out first: python -m pipeline cutout",
     ),
     "clear.png": (OPAQUE * np.array([1, 1, 1, 0], np.uint8), "is fully transparent; nothing would be pasted"),
     "web.png": (b"<html>", NO_PICTURE),

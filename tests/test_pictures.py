@@ -377,11 +377,11 @@ def test_large_foregrounds_are_reduced_to_four_times_their_placement(
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (RGB, "has no alpha channel; a foreground must be cut out first (see `cutout` in the README)"),
+        (RGB, "has no alpha channel; cut it out first: python -m pipeline cutout"),
         (np.dstack([RGB, GREY * 0]), "is fully transparent; nothing would be pasted"),
         (
             np.dstack([RGB, GREY * 0 + 255]),
-            "is fully opaque; a foreground must be cut out first (see `cutout` in the README)",
+            "is fully opaque; cut it out first: python -m pipeline cutout",
         ),
         (
             np.dstack([RGB, GREY // 2]),

@@ -81,7 +81,7 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
     Raises:
         InputError: no such folder, or nothing in it.
     """
-    root = _root(folder_or_glob)
+    root = root_folder(folder_or_glob)
     found: dict[str, _Found] = {}
     bad: list[BadInput] = []
     for path in filesystems.list_files(folder_or_glob):
@@ -180,7 +180,7 @@ def _check_all(
     return CheckedInputs(usable, tuple(sorted([*bad, *refused], key=lambda one: one.path)))
 
 
-def _root(folder_or_glob: str) -> str:
+def root_folder(folder_or_glob: str) -> str:
     """The folder that labels are relative to: the folder itself, or the part of a glob before its first wildcard."""
     if not filesystems.is_glob(folder_or_glob) or filesystems.exists(folder_or_glob):
         return folder_or_glob.rstrip("/")

@@ -1,0 +1,283 @@
+"""The `cutout` command: photographs to cut-outs that are ready to be foregrounds.
+
+A photograph is finished when its record is there and tells of the same bytes, and its cut-out is there, ready or aside.
+"""
+
+import csv
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Any
+
+import apache_beam as beam
+import cv2
+import numpy as np
+
+from pipeline.console import quiet_libraries
+from pipeline.options import CutoutOptions, beam_options, is_local
+from pipeline.progress import shown_progress
+from pipeline.resume import describe_differences
+from pipeline.run_build import made_pipeline, told_failures
+from transforms import filesystems
+from transforms.card_pictures import pictures_sheet
+from transforms.cutting.cut_out import CutOutPhotos, CutoutSettings
+from transforms.cutting.files import CutoutFiles, Photo, Record
+from transforms.cutting.models import network_sha256
+from transforms.errors import InputError, RunError
+from transforms.inputs import BadInput, find_pictures, root_folder
+from transforms.pictures import Pixels
+
+# Beside the cut-outs, in the folder that `build` passes over.
+_CLAIM = "configuration.json"
+_RESULTS = "results.csv"
+_SUMMARY = "summary.json"
+_SHEET = "contact_sheet"
+_DOUBTFUL_SHEET = "contact_sheet_doubtful"
+
+_SHEET_PICTURES = 100
+_MOST_TOLD = 10
+
+
+def run_cutout(options: CutoutOptions, beam_flags: Sequence[str]) -> None:
+    """Cut out the photographs that are not yet, and tell what was found.
+
+    Raises:
+        InputError: wrong use, or photographs that cannot be used; the others are cut out nevertheless.
+        RunError: the run stopped; finished cut-outs are kept.
+    """
+    pipeline_options = beam_options(beam_flags, "cutout")
+    _refuse_missing_packages()
+    _refuse_overlap(options)
+    found, unlisted = find_pictures(options.photos, "--photos")
+    if unlisted and not options.skip_bad_inputs:
+        raise _bad_photos(unlisted, len(found) + len(unlisted), "")
+    photos = [Photo(one.path, one.label) for one in found]
+    files = CutoutFiles(options.output)
+    with made_pipeline(pipeline_options) as pipeline:
+        _claim(files, _configuration(options))
+        unfinished = _find_unfinished(files, photos)
+        if unfinished:
+            _run_pipeline(
+                pipeline, files, CutoutSettings(options.model, options.objects == "largest"), photos, unfinished
+            )
+        else:
+            print(f"{files.directory} is complete already.", file=sys.stderr)
+    summary = _write_results(files, photos)
+    print(_summarize(files, summary))
+    bad = [BadInput(photo.path, record.bad) for photo, record in _recorded(files, photos) if record.bad]
+    if bad and not options.skip_bad_inputs:
+        raise _bad_photos(bad, len(photos), "; all others are cut out")
+
+
+def _refuse_missing_packages() -> None:
+    if importlib.util.find_spec("rembg") is None or importlib.util.find_spec("onnxruntime") is None:
+        raise InputError("`cutout` needs rembg; install it with: pip install 'fgbg-depth[cutout]'")
+
+
+def _refuse_overlap(options: CutoutOptions) -> None:
+    """Cut-outs among the photographs would be cut out again, and could replace them."""
+    photos, output = root_folder(options.photos).rstrip("/") + "/", options.output.rstrip("/") + "/"
+    if photos.startswith(output) or output.startswith(photos):
+        raise InputError(
+            f"--output: {options.output} and the photographs of --photos {options.photos} lie in each other; name a"
+            " folder beside them."
+        )
+
+
+def _bad_photos(bad: Sequence[BadInput], total: int, others: str) -> InputError:
+    listing = "".join(f"\n  {one}" for one in bad)
+    return InputError(
+        f"{len(bad)} of {total} photographs cannot be used{others}; mend or remove them, or add --skip_bad_inputs to go"
+        f" on without them:{listing}"
+    )
+
+
+def _configuration(options: CutoutOptions) -> dict[str, Any]:
+    """All that decides the bytes of a cut-out but the photograph, in the form that `describe_differences` knows."""
+    return {
+        "configuration": {
+            "--model": options.model,
+            "--objects": options.objects,
+            "sha256 of the network": network_sha256(options.model),
+        }
+    }
+
+
+def _claim(files: CutoutFiles, configuration: dict[str, Any]) -> None:
+    """Make sure that the output folder is empty, or that what is there was cut out in the same way.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    path = files.path_aside(_CLAIM)
+    if filesystems.exists(path):
+        try:
+            there = json.loads(filesystems.read_bytes(path))
+            differences = describe_differences(there, configuration)
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"--output: {path} is damaged ({error}); name another folder.") from error
+        if differences:
+            raise InputError(
+                f"--output: {files.directory} holds cut-outs made in another way: {'; '.join(differences)}. Use the"
+                " flags of then, or name another folder."
+            )
+        return
+    if filesystems.exists(files.directory) and filesystems.list_files(files.directory):
+        raise InputError(
+            f"--output: {files.directory} holds files that no `cutout` is responsible for; name another folder."
+        )
+    files.write(path, _json(configuration))
+
+
+def _find_unfinished(files: CutoutFiles, photos: Sequence[Photo]) -> list[Photo]:
+    """The photographs that have no cut-out yet, or were changed since; what is known of these is forgotten.
+
+    Raises:
+        InputError: there are cut-outs of photographs that are not among them.
+    """
+    recorded = set(files.recorded())
+    if gone := sorted(recorded - {photo.label for photo in photos}):
+        raise InputError(
+            f"--output: {files.directory} has cut-outs of {len(gone)} photographs that are not in --photos (the first"
+            f" is {gone[0]}); put them back, delete {files.record(gone[0])} and the like, or name another folder."
+        )
+    there = set(filesystems.list_files(files.directory))
+
+    def is_finished(photo: Photo) -> bool:
+        if photo.label not in recorded:
+            return False
+        record = files.read_record(photo.label)
+        if record.bad:
+            return False
+        # Where a person may have moved it.
+        ways = [files.cutout(photo.label, doubtful=doubtful) for doubtful in (False, True)]
+        if record.has_cutout and there.isdisjoint(ways):
+            return False
+        try:
+            return hashlib.sha256(filesystems.read_bytes(photo.path)).hexdigest() == record.sha256
+        except OSError:
+            return False  # whoever cuts it out will tell
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        finished = list(pool.map(is_finished, photos))
+    unfinished = [photo for photo, done in zip(photos, finished, strict=True) if not done]
+    for photo in unfinished:
+        files.forget(photo.label)
+    return unfinished
+
+
+def _run_pipeline(
+    pipeline: beam.Pipeline,
+    files: CutoutFiles,
+    settings: CutoutSettings,
+    photos: Sequence[Photo],
+    unfinished: Sequence[Photo],
+) -> None:
+    """Cut out what is unfinished, showing progress.
+
+    Raises:
+        RunError: the stage or the runner failed.
+    """
+    finished = len(photos) - len(unfinished)
+    print(f"{len(photos):,} photographs, to be cut out by {settings.model}", file=sys.stderr)
+    if finished:
+        print(f"Going on after {finished:,} finished photographs.", file=sys.stderr)
+    _ = (
+        pipeline
+        | "ListPhotos" >> beam.Create(unfinished)
+        # Only paths are ever redistributed.
+        | "SpreadPhotos" >> beam.Reshuffle()
+        # Photo
+        | "CutOutPhotos" >> CutOutPhotos(files, settings)
+        # Record
+    )
+    local = is_local(pipeline.options)
+    with (
+        quiet_libraries() if local else nullcontext(sys.stderr) as terminal,
+        told_failures("cutout", ": it goes on from the finished photographs"),
+        shown_progress(
+            total=len(photos),
+            finished=finished,
+            count=lambda: len(files.recorded()),
+            remote=not local,
+            file=terminal,
+            unit="photographs",
+        ),
+    ):
+        state = pipeline.run().wait_until_finish()
+    if len(files.recorded()) != len(photos):
+        raise RunError(
+            f"The runner ended with state {state} before all photographs were cut out; run the command again."
+        )
+
+
+def _recorded(files: CutoutFiles, photos: Sequence[Photo]) -> Iterator[tuple[Photo, Record]]:
+    for photo in photos:
+        yield photo, files.read_record(photo.label)
+
+
+def _write_results(files: CutoutFiles, photos: Sequence[Photo]) -> dict[str, Any]:
+    """Write contact sheets, the table and the summary, which is returned."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(
+        ["photo", "result", "reason", "width", "height", "left", "top", "cutout_width", "cutout_height", "coverage"]
+    )
+    results: dict[str, list[str]] = {"ready": [], "doubtful": [], "bad": []}
+    for photo, record in _recorded(files, photos):
+        result = "bad" if record.bad else "doubtful" if record.doubts else "ready"
+        results[result].append(record.label)
+        reason = record.bad or "; ".join(record.doubts)
+        rows.writerow([photo.path, result, reason, *record.size, *record.box, record.coverage])
+    files.write(files.path_aside(_RESULTS), table.getvalue().encode())
+    for name, labels in ((_SHEET, results["ready"]), (_DOUBTFUL_SHEET, results["doubtful"])):
+        _write_sheets(files, name, labels)
+    counts = {result: len(labels) for result, labels in results.items()}
+    doubtful = {label: list(files.read_record(label).doubts) for label in results["doubtful"]}
+    summary = {"photographs": len(photos), **counts, "doubts": doubtful}
+    files.write(files.path_aside(_SUMMARY), _json(summary))
+    return summary
+
+
+def _write_sheets(files: CutoutFiles, name: str, labels: Sequence[str]) -> None:
+    for page, first in enumerate(range(0, len(labels), _SHEET_PICTURES), start=1):
+        here = labels[first : first + _SHEET_PICTURES]
+        pictures = [_thumbnail(files.read_record(label)) for label in here]
+        files.write(files.path_aside(f"{name}_{page:03}.png"), pictures_sheet(pictures, here))
+
+
+def _thumbnail(record: Record) -> Pixels:
+    """RGBA, and nothing but transparent where nothing was found."""
+    if not record.has_cutout:
+        return np.zeros((1, 1, 4), np.uint8)
+    pixels = cv2.imdecode(np.frombuffer(record.thumbnail, np.uint8), cv2.IMREAD_UNCHANGED)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+
+
+def _summarize(files: CutoutFiles, summary: dict[str, Any]) -> str:
+    """Where the cut-outs are, which a person should look at, and what comes next."""
+    aside = files.aside
+    lines = [
+        "",
+        f"{files.directory}",
+        f"  {summary['ready']:,} cut-outs of {summary['photographs']:,} photographs; look at {aside}/{_SHEET}_001.png",
+    ]
+    if doubts := summary["doubts"]:
+        lines.append(
+            f"  {len(doubts):,} doubtful ones are in {aside}/doubtful; move those that are good to their place:"
+        )
+        lines += [f"    {label}: {'; '.join(reasons)}" for label, reasons in list(doubts.items())[:_MOST_TOLD]]
+        if len(doubts) > _MOST_TOLD:
+            lines.append(f"    and {len(doubts) - _MOST_TOLD:,} more: see {aside}/{_RESULTS}")
+    lines += ["", "  Next:", f"    python -m pipeline build --foregrounds {files.directory} --backgrounds ..."]
+    return "\n".join(lines)
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
