@@ -7,7 +7,10 @@ from setuptools import find_packages, setup
 PACKAGES = ("pipeline", "transforms", "tfds_builder")
 SAMPLES = "pipeline.samples"
 
+GCP = ["apache-beam[gcp]>=2.77,<3"]
 TEST = [
+    *GCP,
+    "build>=1.2",  # with which Beam packs what it ships
     "dill>=0.3.8",  # for tfds.testing
     "hypothesis>=6.100",
     "jax>=0.10",  # a second Keras backend for the depth networks
@@ -26,6 +29,8 @@ TEST = [
 ]
 
 NOTEBOOKS = ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10"]
+TRAINING = ["onnxruntime>=1.32", "scikit-image>=0.26"]
+BENCHMARK = ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"]
 
 setup(
     name="fgbg-depth",
@@ -69,11 +74,14 @@ setup(
     extras_require={
         "coco": ["pycocotools>=2.0.10"],  # `export --format coco`
         "cutout": ["rembg[cpu]>=2.0.69,<3"],  # `cutout`; brings ONNX Runtime and PyMatting
+        "gcp": GCP,  # gs:// paths, DataflowRunner
+        "gpu": ['tensorflow[and-cuda]>=2.21,<3; sys_platform == "linux"'],
         "openvino": ["openvino>=2025.0"],
         "test": [*TEST, *NOTEBOOKS],
         "notebooks": NOTEBOOKS,
-        "training": ["onnxruntime>=1.32", "scikit-image>=0.26"],
-        "benchmark": ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"],
+        "training": TRAINING,
+        "benchmark": BENCHMARK,
+        "dev": [*TEST, *NOTEBOOKS, *TRAINING, *BENCHMARK, "pre-commit>=4"],
     },
     entry_points={"console_scripts": ["fgbg=pipeline.cli:main"]},
 )
