@@ -384,7 +384,7 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=FORMATS,
         required=True,
-        help="zip: an archive of every kind of picture (for each 50,000 examples) and labels.csv; folder: the same as"
+        help="zip: one archive for every kind of picture, and labels.csv; folder: the same as"
         " plain files; coco: plain files and instances_SPLIT.json with boxes, areas and masks",
     )
     parser.add_argument(

@@ -1,17 +1,18 @@
 """The `export` command: a finished dataset as ZIP archives, plain files or COCO, for people without TensorFlow.
 
-An export is made in parts. A part is finished when the lines of its examples for the table are there, which appear
-last; what a stopped export leaves unfinished is made again, with the same bytes.
+An export is made in parts, one after the other; what a stopped export leaves of a part is made again, with the same
+bytes.
 """
 
+import fcntl
 import hashlib
 import importlib.util
 import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from pipeline.progress import shown_progress
 from pipeline.resume import describe_differences, shard_sizes
 from transforms import filesystems
 from transforms.errors import InputError, RunError
+from transforms.exporting.archives import ArchiveStore
+from transforms.exporting.journal import Journal
 from transforms.exporting.names import PictureNames
-from transforms.exporting.parts import Part, PartWriter, make_parts
+from transforms.exporting.parts import PartWriter, make_parts
 from transforms.exporting.readme import README, describe
-from transforms.exporting.stores import ArchiveStore, FileStore, OutputFolder, Store
-from transforms.exporting.tables import CocoTable, LabelsTable, Table
+from transforms.exporting.stores import FileStore, OutputFolder, Store
+from transforms.exporting.tables import CocoTable, LabelsTable, Table, lines_of
 from transforms.finished import FinishedDataset, StoredShard, open_finished
 from transforms.metadata import DESCRIPTION
 
@@ -33,8 +36,9 @@ from transforms.metadata import DESCRIPTION
 _FINISHED = "export.json"
 _WORK = ".export"
 _CLAIM = f"{_WORK}/configuration.json"
+_LOCK = f"{_WORK}/lock"
 _TEMPORARY = f"{_WORK}/tmp"
-_COMPANIONS_DONE = f"{_WORK}/parts/companions"
+_JOURNAL = f"{_WORK}/journal"
 
 _MOST_DIFFERENCES = 5
 
@@ -63,7 +67,8 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
         if _is_complete(folder, configuration):
             print(f"{folder} is complete already.", file=sys.stderr)
         else:
-            _Export(dataset, options, splits, folder).run(configuration)
+            with _locked(folder):
+                _Export(dataset, options, splits, folder).run(configuration)
         shutil.rmtree(folder / _WORK, ignore_errors=True)
     print(_summarize(folder))
 
@@ -76,24 +81,26 @@ class _Export:
         splits: dict[str, tuple[StoredShard, ...]],
         folder: Path,
     ) -> None:
-        kinds = ["fg_bg"] if options.format == "coco" else ["fg_bg", "mask"]
-        if dataset.depth_meaning is not None:
-            kinds.append("depth")
-        companions = ["bg"] if options.format == "coco" else ["bg", "fg", "fg_mask"]
         self._dataset = dataset
         self._statistics = _read_statistics(dataset)
         self._format = options.format
-        self._output = output = OutputFolder(folder, folder / _TEMPORARY)
-        self._kinds = (*kinds, *companions)
-        self._store: Store = ArchiveStore(output) if options.format == "zip" else FileStore(output)
+        self._parts = make_parts(splits, options.limit)
+        self._examples: Counter[str] = Counter()
+        for part in self._parts:
+            self._examples[part.split] += part.examples
+        self._output = OutputFolder(folder, folder / _TEMPORARY)
+        self._journal = Journal(self._output, _JOURNAL)
+        self._pictures = self._count_pictures()
+        self._store: Store = (
+            ArchiveStore(self._output, self._journal, self._pictures)
+            if options.format == "zip"
+            else FileStore(self._output)
+        )
         self._table = self._make_table()
-        self._parts = make_parts(splits, limit=options.limit, most=self._store.examples_per_part)
-        self._archives = {part.label: self._store.archives(part.label, kinds) for part in self._parts}
-        self._companion_archives = self._store.archives("", companions)
 
     def run(self, configuration: dict[str, Any]) -> None:
         """Make what is not finished, then what tells of it."""
-        output = self._output
+        output, journal = self._output, self._journal
         output.write(_CLAIM, _json(configuration))
         writer = PartWriter(
             dataset=self._dataset,
@@ -103,38 +110,52 @@ class _Export:
                 placements=self._dataset.placements,
                 suffix=".png" if self._dataset.lossless else ".jpg",
             ),
-            kinds=self._kinds,
+            kinds=tuple(self._pictures),
             store=self._store,
             table=self._table,
-            output=output,
+            journal=journal,
         )
-        unfinished = [
-            part for part in self._parts if not self._are_there([_lines_name(part), *self._archives[part.label]])
-        ]
-        examples: Counter[str] = Counter()
-        for part in self._parts:
-            examples[part.split] += part.examples
-        total = sum(examples.values())
-        finished = total - sum(part.examples for part in unfinished)
+        # The backgrounds and foregrounds are the first part.
+        finished_parts = max(0, journal.parts - 1)
+        done = finished = sum(part.examples for part in self._parts[:finished_parts])
         if finished:
             print(f"Going on after {finished:,} finished examples.", file=sys.stderr)
-        done = finished
 
         def on_example() -> None:
             nonlocal done
             done += 1
 
+        total = self._examples.total()
         with (
+            closing(journal),
             quiet_libraries() as terminal,
             _told_failures(output.folder),  # what libraries said has nothing to do with a full disk
             shown_progress(total=total, finished=finished, count=lambda: done, remote=False, file=terminal),
         ):
-            if not self._are_there([_COMPANIONS_DONE, *self._companion_archives]):
+            if journal.parts == 0:
                 writer.write_companions()
-                output.write(_COMPANIONS_DONE, b"")
-            for part in unfinished:
-                writer.write_part(part, _lines_name(part), on_example)
-        self._finish(configuration, examples)
+                journal.end_part()
+            for part in self._parts[finished_parts:]:
+                writer.write_part(part, on_example)
+                journal.end_part()
+            self._finish(configuration)
+
+    def _count_pictures(self) -> dict[str, int]:
+        dataset = self._dataset
+        number, backgrounds, foregrounds = (
+            self._examples.total(),
+            len(dataset.backgrounds.names),
+            len(dataset.foregrounds.names),
+        )
+        pictures = {"fg_bg": number}
+        if self._format != "coco":
+            pictures["mask"] = number
+        if dataset.depth_meaning is not None:
+            pictures["depth"] = number
+        pictures["bg"] = backgrounds
+        if self._format != "coco":
+            pictures |= {"fg": foregrounds, "fg_mask": foregrounds}
+        return pictures
 
     def _make_table(self) -> Table:
         dataset = self._dataset
@@ -142,26 +163,16 @@ class _Export:
         if self._format == "coco":
             info = {"description": DESCRIPTION, "version": dataset.files.version, "depth": dataset.depth_meaning}
             return CocoTable(*labels, info)
-        return LabelsTable(*labels, self._kinds, parts=self._format == "zip")
+        return LabelsTable(*labels, tuple(self._pictures))
 
-    def _finish(self, configuration: dict[str, Any], examples: Mapping[str, int]) -> None:
+    def _finish(self, configuration: dict[str, Any]) -> None:
         output = self._output
-        lines: dict[str, list[Path]] = {}
-        for part in self._parts:
-            lines.setdefault(part.split, []).append(output.folder / _lines_name(part))
-        tables = self._table.write(output, lines)
-        output.write(README, describe(self._dataset, self._format, self._kinds, examples).encode())
+        lines = {split: self._journal.path(lines_of(split)) for split in self._examples}
+        names = [*self._store.finish(), *self._table.write(output, lines)]
+        output.write(README, describe(self._dataset, self._format, tuple(self._pictures), self._examples).encode())
         output.write("statistics.json", self._statistics)
-        names = [*self._companion_archives, *(name for part in self._parts for name in self._archives[part.label])]
-        files = {name: (output.folder / name).stat().st_size for name in (*names, *tables)}
-        output.write(_FINISHED, _json({**configuration, "examples": examples, "files": files}))
-
-    def _are_there(self, names: list[str]) -> bool:
-        return all((self._output.folder / name).exists() for name in names)
-
-
-def _lines_name(part: Part) -> str:
-    return f"{_WORK}/parts/{part.label}.lines"
+        files = {name: (output.folder / name).stat().st_size for name in names}
+        output.write(_FINISHED, _json({**configuration, "examples": self._examples, "files": files}))
 
 
 def _chosen_splits(dataset: FinishedDataset, options: ExportOptions) -> dict[str, tuple[StoredShard, ...]]:
@@ -229,6 +240,21 @@ def _is_complete(folder: Path, configuration: dict[str, Any]) -> bool:
             f"--output: {folder} holds files that no export of this program is responsible for; name another folder."
         )
     return False
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other exports out while the block runs; the system unlocks what is killed."""
+    lock = folder / _LOCK
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"--output: another export to {folder} is running; wait for its end, or name another folder."
+            ) from None
+        yield
 
 
 def _refuse_incomplete(folder: Path, files: dict[str, int]) -> None:

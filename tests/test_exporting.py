@@ -1,5 +1,6 @@
 """Names, parts, stores and tables of exports, without a dataset."""
 
+import contextlib
 import csv
 import io
 import json
@@ -18,10 +19,12 @@ from pycocotools.coco import COCO
 from tests.pictures_helpers import make_schema
 from transforms.encoding import encode_mask as encode_png_mask
 from transforms.encoding import mask_box
-from transforms.exporting import stores, tables
+from transforms.exporting import tables
+from transforms.exporting.archives import ArchiveStore, archive_piece, end_archive
+from transforms.exporting.journal import Journal
 from transforms.exporting.names import PictureNames
 from transforms.exporting.parts import make_parts
-from transforms.exporting.stores import ArchiveStore, FileStore, OutputFolder
+from transforms.exporting.stores import FileStore, OutputFolder, Store
 from transforms.exporting.tables import CocoTable, LabelsTable
 from transforms.finished import StoredShard
 
@@ -82,65 +85,159 @@ def test_a_name_is_of_one_example() -> None:
     assert len(paths) == 2 * 3 * 2 * 2 * 3
 
 
-@given(
-    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
-    limit=st.none() | st.integers(1, 300),
-    most=st.integers(1, 60),
-)
-def test_parts_are_the_front_of_every_split_cut_between_shards(
-    lengths: list[int], limit: int | None, most: int
-) -> None:
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12), limit=st.none() | st.integers(1, 300))
+def test_parts_are_the_front_of_every_split(lengths: list[int], limit: int | None) -> None:
     shards = [StoredShard(f"shard{i}", length, 0, "") for i, length in enumerate(lengths)]
-    parts = make_parts({"train": shards, "test": shards[:1]}, limit=limit, most=most)
+    parts = make_parts({"train": shards, "test": shards[:1]}, limit)
     for split, expected in (("train", shards), ("test", shards[:1])):
         own = [part for part in parts if part.split == split]
-        taken = [pair for part in own for pair in part.shards]
         total = sum(shard.examples for shard in expected)
         assert sum(part.examples for part in own) == (total if limit is None else min(limit, total))
-        assert [shard for shard, _ in taken] == expected[: len(taken)]
-        assert all(count == shard.examples for shard, count in taken[:-1])
-        assert all(part.examples <= most or len(part.shards) == 1 for part in own)
-    assert len({part.label for part in parts}) == len(parts)
+        assert [part.shard for part in own] == expected[: len(own)]
+        assert all(part.examples == part.shard.examples for part in own[:-1])
+
+
+def archive_store(folder: Path, numbers: dict[str, int]) -> tuple[ArchiveStore, Journal]:
+    output = output_in(folder)
+    journal = Journal(output, "tmp/journal")
+    return ArchiveStore(output, journal, numbers), journal
+
+
+def fill(store: Store, pictures: list[tuple[str, str, bytes]]) -> None:
+    with store.part() as add:
+        for picture in pictures:
+            add(*picture)
+
+
+def pictures_of(parts: int, each: int) -> list[list[tuple[str, str, bytes]]]:
+    """Masks and composites, some parts of them."""
+    return [
+        [
+            (kind, f"train/{kind}/{part}_{i}.png", f"{kind} {part} {i} ".encode() * (i + 1))
+            for i in range(each)
+            for kind in ("mask", "fg_bg")
+        ]
+        for part in range(parts)
+    ]
 
 
 def test_both_stores_keep_the_same_files(tmp_path: Path) -> None:
-    for store in (FileStore(output_in(tmp_path / "files")), ArchiveStore(output_in(tmp_path / "archives"))):
-        with store.part("train") as add:
-            for picture in PICTURES:
-                add(*picture)
+    parts = pictures_of(3, 4)
+    files = FileStore(output_in(tmp_path / "files"))
+    archives, journal = archive_store(tmp_path / "archives", {"mask": 12, "fg_bg": 12})
+    for part in parts:
+        fill(files, part)
+        fill(archives, part)
+        journal.end_part()
+    assert below(tmp_path / "archives") == {}
+    assert (archives.finish(), files.finish()) == (["mask.zip", "fg_bg.zip"], [])
     kept = below(tmp_path / "archives")
-    assert sorted(kept) == ["fg_bg-train.zip", "mask-train.zip"]
-    assert sorted(kept) == sorted(ArchiveStore(output_in(tmp_path / "none")).archives("train", ["mask", "fg_bg"]))
+    assert sorted(kept) == ["fg_bg.zip", "mask.zip"]
     for data in kept.values():
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             assert archive.testzip() is None
             assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
             assert {stat.filemode(entry.external_attr >> 16) for entry in archive.infolist()} == {"-rw-r--r--"}
             archive.extractall(tmp_path / "unpacked")
-    assert below(tmp_path / "unpacked") == below(tmp_path / "files") == {path: data for _, path, data in PICTURES}
+    expected = {path: data for part in parts for _, path, data in part}
+    assert below(tmp_path / "unpacked") == below(tmp_path / "files") == expected
+
+
+def test_small_archives_are_what_python_writes(tmp_path: Path) -> None:
+    archives, _ = archive_store(tmp_path, {"mask": 3})
+    for part in ([PICTURES[0]], [PICTURES[1], ("mask", "c.png", b"c")]):
+        fill(archives, part)
+    archives.finish()
+    usual = io.BytesIO()
+    with zipfile.ZipFile(usual, "w") as archive:
+        for _, path, data in (*PICTURES[:2], ("mask", "c.png", b"c")):
+            entry = zipfile.ZipInfo(path)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            archive.writestr(entry, data)
+    assert below(tmp_path) == {"mask.zip": usual.getvalue()}
+
+
+@pytest.mark.parametrize("number", [65_534, 65_535, 70_000])
+def test_archives_of_very_many_pictures_can_be_read(tmp_path: Path, number: int) -> None:
+    archives, _ = archive_store(tmp_path, {"mask": number})
+    for start in range(0, number, 10_000):
+        fill(archives, [("mask", f"{i}.png", b"%d" % i) for i in range(start, min(start + 10_000, number))])
+    archives.finish()
+    data = (tmp_path / "mask.zip").read_bytes()
+    assert (b"PK\6\6" in data) == (number >= 65_535)
+    with zipfile.ZipFile(tmp_path / "mask.zip") as archive:
+        assert archive.namelist() == [f"{i}.png" for i in range(number)]
+        assert all(archive.read(f"{i}.png") == b"%d" % i for i in (0, 9_999, 10_000, number - 1))
+
+
+def test_archives_larger_than_four_gigabytes_can_be_read(tmp_path: Path) -> None:
+    """Most of it a hole in the file: as if 5 GB of pictures were there."""
+    hole = 5 << 30
+    body, directory = ((tmp_path / name).open("w+b") for name in ("body", "directory"))
+    with body, directory:
+        with archive_piece(body, directory) as archive:
+            archive.writestr(zipfile.ZipInfo("first.png"), b"first")
+        body.seek(hole)
+        with archive_piece(body, directory) as archive:
+            archive.writestr(zipfile.ZipInfo("last.png"), b"last")
+        end_archive(body, directory, 2)
+    with zipfile.ZipFile(tmp_path / "body") as archive:
+        assert archive.getinfo("last.png").header_offset == hole
+        assert (archive.read("first.png"), archive.read("last.png")) == (b"first", b"last")
 
 
 def test_archives_have_the_same_bytes_whenever_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, now in (("one", 1.0e9), ("other", 1.5e9)):
         monkeypatch.setattr("time.time", lambda now=now: now)
-        with ArchiveStore(output_in(tmp_path / name)).part("") as add:
-            for picture in PICTURES:
-                add(*picture)
-    assert below(tmp_path / "one") == below(tmp_path / "other")
+        archives, _ = archive_store(tmp_path / name, {"mask": 2, "fg_bg": 1})
+        fill(archives, PICTURES)
+        archives.finish()
+    assert below(tmp_path / "one") == below(tmp_path / "other") != {}
 
 
-def test_archives_of_a_part_that_fails_do_not_appear(tmp_path: Path) -> None:
-    output = output_in(tmp_path)
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt, OSError])
+def test_what_a_failed_part_appended_is_cut_off(tmp_path: Path, stopped: type[BaseException]) -> None:
+    first, second = pictures_of(2, 4)
+    whole, _ = archive_store(tmp_path / "whole", {"mask": 8, "fg_bg": 8})
+    for part in (first, second):
+        fill(whole, part)
+    whole.finish()
 
     def export() -> None:
-        with ArchiveStore(output).part("train") as add:
-            add(*PICTURES[0])
-            raise KeyboardInterrupt
+        archives, journal = archive_store(tmp_path / "out", {"mask": 8, "fg_bg": 8})
+        with contextlib.closing(journal):
+            fill(archives, first)
+            journal.open("lines").write(b"first\n")
+            journal.end_part()
+            journal.open("lines").write(b"second\n")
+            with archives.part() as add:
+                add(*second[0])
+                add(*second[1])
+                raise stopped
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(stopped):
         export()
-    assert below(tmp_path) == {}
-    assert [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] == []
+    output = OutputFolder(tmp_path / "out", tmp_path / "out/elsewhere")
+    journal = Journal(output, "tmp/journal")
+    assert journal.parts == 1
+    archives = ArchiveStore(output, journal, {"mask": 8, "fg_bg": 8})
+    fill(archives, second)
+    journal.open("lines").write(b"again\n")
+    journal.end_part()
+    archives.finish()
+    assert below(tmp_path / "out") == below(tmp_path / "whole")
+    assert journal.path("lines").read_bytes() == b"first\nagain\n"
+
+
+def test_a_journal_that_has_lost_bytes_is_told(tmp_path: Path) -> None:
+    output = output_in(tmp_path)
+    journal = Journal(output, "journal")
+    journal.open("lines").write(b"1234")
+    journal.end_part()
+    journal.close()
+    journal.path("lines").write_bytes(b"123")
+    with pytest.raises(OSError, match="lost bytes"):
+        Journal(output, "journal").open("lines")
 
 
 def test_what_an_earlier_run_left_unfinished_is_deleted(tmp_path: Path) -> None:
@@ -151,46 +248,26 @@ def test_what_an_earlier_run_left_unfinished_is_deleted(tmp_path: Path) -> None:
     assert not (tmp_path / "tmp/earlier").exists()
 
 
-def test_of_two_exports_to_one_place_the_first_fails(tmp_path: Path) -> None:
-    first = ArchiveStore(output_in(tmp_path))
-
-    def export() -> None:
-        with first.part("train") as add:
-            add(*PICTURES[0])
-            output_in(tmp_path)
-
-    with pytest.raises(FileNotFoundError):
-        export()
-    assert below(tmp_path) == {}
-
-
-def test_every_archive_can_be_read_without_zip64() -> None:
-    assert stores.ArchiveStore.examples_per_part < zipfile.ZIP_FILECOUNT_LIMIT
-
-
-def write_table(table: tables.Table, folder: Path, files: list[list[dict[str, Any]]]) -> list[str]:
-    """Lines of each list of examples in a file of its own, all of one split."""
+def write_table(table: tables.Table, folder: Path, examples: list[dict[str, Any]]) -> list[str]:
+    """Of examples of one split."""
     folder.mkdir()
-    paths = []
-    for number, examples in enumerate(files):
-        paths.append(folder / f"{number}.lines")
-        lines = (table.line("train", f"train-{number}", fields, paths_of(fields)) for fields in examples)
-        paths[-1].write_text("".join(lines), encoding="utf-8")
-    return table.write(output_in(folder), {"train": paths})
+    path = folder / "train.lines"
+    lines = (table.line("train", fields, paths_of(fields)) for fields in examples)
+    path.write_text("".join(lines), encoding="utf-8")
+    return table.write(output_in(folder), {"train": path})
 
 
 def test_labels(tmp_path: Path) -> None:
     examples = [example(number) for number in range(5)]
-    table = LabelsTable(*LABELS, ("fg_bg", "mask", "bg", "fg", "fg_mask"), parts=True)
+    table = LabelsTable(*LABELS, ("fg_bg", "mask", "bg", "fg", "fg_mask"))
     fields = [fields for fields, _ in examples]
-    assert write_table(table, tmp_path / "out", [fields[:2], fields[2:]]) == ["labels.csv"]
+    assert write_table(table, tmp_path / "out", fields) == ["labels.csv"]
     with (tmp_path / "out/labels.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["example_id"]) for row in rows] == list(range(5))
     assert rows[3] == {
         "example_id": "3",
         "split": "train",
-        "part": "train-1",
         "fg_bg_path": "train/fg_bg/fg_1/fg_1_bg_0_f1_p1.jpg",
         "mask_path": "train/mask/fg_1/fg_1_bg_0_f1_p1.png",
         "bg_path": "bg/bg_0.png",
@@ -214,7 +291,7 @@ def test_coco(tmp_path: Path) -> None:
     examples = [example(number, empty=number == 2) for number in range(5)]
     fields = [fields for fields, _ in examples]
     table = CocoTable(*LABELS, {"description": 'A "test"'})
-    assert write_table(table, tmp_path / "out", [fields[:2], fields[2:]]) == ["instances_train.json"]
+    assert write_table(table, tmp_path / "out", fields) == ["instances_train.json"]
     content = json.loads((tmp_path / "out/instances_train.json").read_text())
     assert content["info"] == {"description": 'A "test"', "split": "train"}
     assert [(one["id"], one["name"]) for one in content["categories"]] == [(1, "cat"), (2, "dog")]
@@ -237,7 +314,7 @@ def test_coco(tmp_path: Path) -> None:
 
 def test_coco_of_empty_images_only(tmp_path: Path) -> None:
     fields, _ = example(0, empty=True)
-    write_table(CocoTable(*LABELS, {}), tmp_path / "out", [[fields]])
+    write_table(CocoTable(*LABELS, {}), tmp_path / "out", [fields])
     assert json.loads((tmp_path / "out/instances_train.json").read_text())["annotations"] == []
 
 

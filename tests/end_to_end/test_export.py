@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ from tests.end_to_end.helpers import (
     start,
     stop_when,
 )
-from transforms.exporting.stores import ArchiveStore
 from transforms.records import parse_record, read_records
 
 FORMATS = ("zip", "folder", "coco")
@@ -57,20 +56,11 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs, weights: 
 
 @pytest.fixture(scope="module")
 def exported(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Uninterrupted exports by their format, in several parts, not to be changed."""
+    """Uninterrupted exports by their format, not to be changed."""
     folder = tmp_path_factory.mktemp("exported")
-    with small_parts():
-        for kind in FORMATS:
-            assert export(data_dir, kind, folder / kind) == 0
+    for kind in FORMATS:
+        assert export(data_dir, kind, folder / kind) == 0
     return {kind: folder / kind for kind in FORMATS}
-
-
-@contextlib.contextmanager
-def small_parts() -> Iterator[None]:
-    """Archives as if these were hundreds of thousands of examples."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ArchiveStore, "examples_per_part", 30)
-        yield
 
 
 def export(data_dir: Path, kind: str, output: Path, *flags: str) -> int:
@@ -176,12 +166,8 @@ def test_pictures_decode_to_what_tfds_decodes(exported: dict[str, Path], data_di
 
 
 def test_archives_unpacked_are_the_folder(exported: dict[str, Path], tmp_path: Path) -> None:
-    archives = sorted(path.name for path in exported["zip"].glob("*.zip"))
-    train, test = (
-        [f"{kind}-{split}-{i}-of-{count}.zip" for kind in ("depth", "fg_bg", "mask") for i in range(1, count + 1)]
-        for split, count in (("train", 3), ("test", 2))
-    )
-    assert archives == sorted([*train, *test, "bg.zip", "fg.zip", "fg_mask.zip"])
+    archives = {path.name for path in exported["zip"].glob("*.zip")}
+    assert archives == {f"{kind}.zip" for kind in ("bg", "fg", "fg_mask", "fg_bg", "mask", "depth")}
     files = content(exported["folder"])
     for name in ("labels.csv", "README.md", "statistics.json", "export.json"):
         del files[name]
@@ -189,20 +175,11 @@ def test_archives_unpacked_are_the_folder(exported: dict[str, Path], tmp_path: P
 
 
 def test_pictures_are_found_in_the_archives(exported: dict[str, Path]) -> None:
-    rows = rows_of(exported["zip"])
-    plain = rows_of(exported["folder"])
-    for row, expected in zip(rows, plain, strict=True):
-        for kind in ("fg_bg", "mask", "depth"):
-            with zipfile.ZipFile(exported["zip"] / f"{kind}-{row['part']}.zip") as archive:
+    assert (exported["zip"] / "labels.csv").read_bytes() == (exported["folder"] / "labels.csv").read_bytes()
+    for kind in ("fg_bg", "mask", "depth", "bg", "fg", "fg_mask"):
+        with zipfile.ZipFile(exported["zip"] / f"{kind}.zip") as archive:
+            for row in rows_of(exported["zip"]):
                 assert archive.getinfo(row[f"{kind}_path"]).compress_type == zipfile.ZIP_STORED
-        del row["part"]
-        assert row == expected
-
-
-def test_small_datasets_have_one_archive_of_a_kind_and_split(data_dir: Path, tmp_path: Path) -> None:
-    assert export(data_dir, "zip", tmp_path) == 0
-    kinds = [f"{kind}-{split}.zip" for kind in ("fg_bg", "mask", "depth") for split in EXAMPLES]
-    assert sorted(path.name for path in tmp_path.glob("*.zip")) == sorted([*kinds, "bg.zip", "fg.zip", "fg_mask.zip"])
 
 
 def test_coco(exported: dict[str, Path], data_dir: Path) -> None:
@@ -242,7 +219,7 @@ def test_readme(kind: str, exported: dict[str, Path]) -> None:
     assert f"# {NAME}:{VERSION}" in text
     assert "120 examples (train 72, test 48) of 48x48 pixels" in text
     assert "metres = depth / 1000" in text
-    assert ("| `part` |" in text) == (kind == "zip")
+    assert ("ZIP64" in text) == (kind == "zip")
     if kind != "coco":
         columns = [name for name in rows_of(exported[kind])[0] if not name.endswith("_path")]
         assert all(f"`{name}`" in text for name in columns)
@@ -314,7 +291,7 @@ def count_publications(data_dir: Path, kind: str, output: Path) -> int:
         number += 1
         return rename(path, target)
 
-    with small_parts(), pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Path, "replace", replace)
         assert export(data_dir, kind, output) == 0
     return number
@@ -339,14 +316,13 @@ def test_stopped_anywhere_it_ends_with_the_same_bytes(
     output = tmp_path / "out"
     for number in sorted(moments):
         shutil.rmtree(output, ignore_errors=True)
-        with small_parts():
-            with pytest.MonkeyPatch.context() as patched:
-                patched.setattr(Path, "replace", publish_until(number))
-                patched.setattr(Path, "unlink", lambda *_, **__: None)
-                with pytest.raises(_KilledError):
-                    export(data_dir, kind, output)
-            assert_nothing_half(output, whole)
-            assert export(data_dir, kind, output) == 0
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Path, "replace", publish_until(number))
+            patched.setattr(Path, "unlink", lambda *_, **__: None)
+            with pytest.raises(_KilledError):
+                export(data_dir, kind, output)
+        assert_nothing_half(output, whole)
+        assert export(data_dir, kind, output) == 0
         assert content(output) == whole, number
 
 
@@ -355,8 +331,8 @@ def test_stopped_again_and_again_it_comes_to_an_end(
 ) -> None:
     """Every run gets three parts further at most, and none makes finished parts again."""
     for _ in range(20):
-        with small_parts(), pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Path, "replace", publish_until(9))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Path, "replace", publish_until(4))
             with contextlib.suppress(_KilledError):
                 assert export(data_dir, "zip", tmp_path) == 0
                 break
@@ -370,8 +346,8 @@ def test_stopped_again_and_again_it_comes_to_an_end(
 @pytest.mark.parametrize(
     ("kind", "moments"),
     [
-        ("zip", [".export/configuration.json", ".export/tmp/*/*", ".export/parts/companions", "fg_bg-train.zip"]),
-        ("folder", ["bg/*.png", ".export/parts/train-03*.lines", ".export/parts/train-09*.lines"]),
+        ("zip", [".export/configuration.json", ".export/tmp/*/*", ".export/journal/train.lines", "fg_bg.zip"]),
+        ("folder", ["bg/*.png", ".export/journal/train.lines", "train/mask/fg_3/*"]),
     ],
 )
 def test_killed_processes(kind: str, moments: list[str], inputs: Inputs, tmp_path: Path) -> None:
@@ -406,8 +382,8 @@ def test_a_complete_export_is_left_alone(
     assert f"{output} is complete already." in err
     assert "120 examples (train 72, test 48)" in out
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
-    (output / "mask-test-1-of-2.zip").write_bytes(b"")
-    assert "was finished, but mask-test-1-of-2.zip is gone" in error_of(capfd, export(data_dir, "zip", output))
+    (output / "mask.zip").write_bytes(b"")
+    assert "was finished, but mask.zip is gone" in error_of(capfd, export(data_dir, "zip", output))
 
 
 @pytest.mark.parametrize(
@@ -441,6 +417,25 @@ def test_another_export_is_refused(
     line = error_of(capfd, export(data_dir, kind, tmp_path, *flags))
     assert f"--output: {tmp_path} holds another export: {told}." in line
     assert content(tmp_path) == before
+
+
+def test_a_second_export_to_the_same_folder_is_refused(
+    data_dir: Path, exported: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rename = Path.replace
+    told = []
+
+    def replace(path: Path, target: Path) -> Path:
+        if not told:
+            told.append("")
+            told[0] = error_of(capfd, export(data_dir, "zip", tmp_path))
+        return rename(path, target)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "replace", replace)
+        assert export(data_dir, "zip", tmp_path) == 0
+    assert f"another export to {tmp_path} is running" in told[0]
+    assert content(tmp_path) == content(exported["zip"])
 
 
 def test_another_dataset_is_refused(
@@ -568,19 +563,21 @@ def test_a_full_disk_is_told_and_the_export_goes_on(
     kind: str, data_dir: Path, exported: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rename = Path.replace
+    finished = 0
 
     def replace(path: Path, target: Path) -> Path:
-        if "test" in str(target.relative_to(tmp_path)):
+        nonlocal finished
+        finished += target.name == "state.json"
+        if finished > 1 + 8:  # the companions, the shards of train
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return rename(path, target)
 
     output = tmp_path / "out"
-    with small_parts(), pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Path, "replace", replace)
         line = error_of(capfd, export(data_dir, kind, output), expected=1)
     assert "No space left on device. Free space there" in line
-    with small_parts():
-        assert export(data_dir, kind, output) == 0
+    assert export(data_dir, kind, output) == 0
     assert "Going on after 72 finished examples." in capfd.readouterr().err
     assert content(output) == content(exported[kind])
 
@@ -599,7 +596,7 @@ def test_people_need_nothing_of_this_project(exported: dict[str, Path]) -> None:
     program = (
         "import csv, io, sys, zipfile; from PIL import Image\n"
         "row = next(csv.DictReader(open('labels.csv', newline='', encoding='utf-8')))\n"
-        "with zipfile.ZipFile(f\"mask-{row['part']}.zip\") as archive:\n"
+        "with zipfile.ZipFile('mask.zip') as archive:\n"
         "    mask = Image.open(io.BytesIO(archive.read(row['mask_path'])))\n"
         "    assert mask.getbbox() == tuple(int(row[k]) for k in ('xmin', 'ymin', 'xmax', 'ymax'))\n"
     )

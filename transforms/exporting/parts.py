@@ -3,65 +3,49 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from transforms.exporting.journal import Journal
 from transforms.exporting.names import PictureNames
-from transforms.exporting.stores import OutputFolder, Store
-from transforms.exporting.tables import Table
+from transforms.exporting.stores import Store
+from transforms.exporting.tables import Table, lines_of
 from transforms.finished import FinishedDataset, StoredShard, read_examples
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some consecutive shards of a split, or their beginnings.
+    """A shard or its beginning.
 
     Attributes:
-        label: its name among all parts.
         split: name of the split.
-        shards: each with the number of its first examples that belong to the part.
+        shard: which.
+        examples: number of its first examples that belong to the part.
     """
 
-    label: str
     split: str
-    shards: tuple[tuple[StoredShard, int], ...]
-
-    @property
-    def examples(self) -> int:
-        """How many it has."""
-        return sum(examples for _, examples in self.shards)
+    shard: StoredShard
+    examples: int
 
 
-def make_parts(splits: Mapping[str, Sequence[StoredShard]], *, limit: int | None, most: int) -> list[Part]:
-    """Cut splits into parts.
+def make_parts(splits: Mapping[str, Sequence[StoredShard]], limit: int | None) -> list[Part]:
+    """The shards of all splits.
 
-    >>> shards = [StoredShard(f"shard{i}", examples=10, size=500) for i in range(5)]
-    >>> [(part.label, part.examples) for part in make_parts({"train": shards, "test": shards[:1]}, limit=35, most=20)]
-    [('train-1-of-2', 20), ('train-2-of-2', 15), ('test', 10)]
+    >>> shards = [StoredShard(f"shard{i}", examples=10, size=500, sha256="") for i in range(3)]
+    >>> [(part.split, part.examples) for part in make_parts({"train": shards, "test": shards[:1]}, limit=12)]
+    [('train', 10), ('train', 2), ('test', 10)]
 
     Args:
         splits: shards of each split, in order.
         limit: only so many examples from the front of each split, or None for all.
-        most: examples in a part; more only if one shard has more.
     """
     parts = []
     for split, shards in splits.items():
-        groups: list[list[tuple[StoredShard, int]]] = []
         left = limit
-        room = 0
         for shard in shards:
             examples = shard.examples if left is None else min(shard.examples, left)
             if not examples:
                 break
             if left is not None:
                 left -= examples
-            if examples > room:
-                groups.append([])
-                room = most
-            groups[-1].append((shard, examples))
-            room -= examples
-        count = len(groups)
-        digits = len(str(count))
-        for number, group in enumerate(groups, 1):
-            label = split if count == 1 else f"{split}-{number:0{digits}}-of-{count}"
-            parts.append(Part(label, split, tuple(group)))
+            parts.append(Part(split, shard, examples))
     return parts
 
 
@@ -75,7 +59,7 @@ class PartWriter:
         kinds: which of them.
         store: where they go.
         table: what tells of them.
-        output: where the lines for the table go.
+        journal: where the lines for the table go.
     """
 
     dataset: FinishedDataset
@@ -83,7 +67,7 @@ class PartWriter:
     kinds: Sequence[str]
     store: Store
     table: Table
-    output: OutputFolder
+    journal: Journal
 
     def write_companions(self) -> None:
         """Write backgrounds and foregrounds.
@@ -93,7 +77,7 @@ class PartWriter:
             OSError: the output cannot be written.
         """
         dataset, names = self.dataset, self.names
-        with self.store.part("") as add:
+        with self.store.part() as add:
             for files, shards, paths_of in (
                 (dataset.backgrounds_files, dataset.backgrounds_shards, names.background_paths),
                 (dataset.foregrounds_files, dataset.foregrounds_shards, names.foreground_paths),
@@ -104,30 +88,25 @@ class PartWriter:
                             if kind in self.kinds:
                                 add(kind, path, fields["mask" if kind == "fg_mask" else "image"])
 
-    def write_part(self, part: Part, lines_name: str, on_example: Callable[[], None]) -> None:
-        """Write a part, and last of all its lines for the table: with them it counts as finished.
+    def write_part(self, part: Part, on_example: Callable[[], None]) -> None:
+        """Write a part, and a line for the table for each of its examples.
 
         Args:
             part: which.
-            lines_name: name of the file of lines.
             on_example: called after every example.
 
         Raises:
-            RunError: a shard cannot be read.
+            RunError: the shard cannot be read.
             OSError: the output cannot be written.
         """
         names = self.names
-        with (
-            self.output.new_file(lines_name) as lines_path,
-            lines_path.open("w", encoding="utf-8", newline="") as lines,
-            self.store.part(part.label) as add,
-        ):
-            for shard, examples in part.shards:
-                for fields in read_examples(self.dataset.files, shard, examples):
-                    own = names.example_paths(part.split, fields)
-                    for kind, path in own.items():
-                        if kind in self.kinds:
-                            add(kind, path, fields[kind])
-                    paths = own | names.background_paths(fields["bg"]) | names.foreground_paths(fields["fg"])
-                    lines.write(self.table.line(part.split, part.label, fields, paths))
-                    on_example()
+        lines = self.journal.open(lines_of(part.split))
+        with self.store.part() as add:
+            for fields in read_examples(self.dataset.files, part.shard, part.examples):
+                own = names.example_paths(part.split, fields)
+                for kind, path in own.items():
+                    if kind in self.kinds:
+                        add(kind, path, fields[kind])
+                paths = own | names.background_paths(fields["bg"]) | names.foreground_paths(fields["fg"])
+                lines.write(self.table.line(part.split, fields, paths).encode())
+                on_example()

@@ -22,7 +22,7 @@ _LABELS = """\
 | --- | --- |
 | `example_id` | index in the cross product: ((bg * F + fg) * 2 + flipped) * P + placement |
 | `split` | part of the dataset |
-{part}| `..._path` | the pictures, one column for each kind |
+| `..._path` | the pictures, one column for each kind |
 | `bg_id`, `bg_name`, `bg_class` | which background, its name, its class |
 | `fg_id`, `fg_name`, `fg_class` | which foreground, its name, its class |
 | `flipped` | 1 if the foreground is mirrored left-right |
@@ -30,11 +30,10 @@ _LABELS = """\
 | `xmin`, `ymin`, `xmax`, `ymax` | box of the mask in pixels; xmax and ymax are the first pixels outside of it |
 """
 
-_PART = "| `part` | the picture of a kind is in the archive KIND-PART.zip; of `bg`, `fg` and `fg_mask` in KIND.zip |\n"
-
 _ARCHIVES = """\
 Unpack all archives in one folder, for example with `unzip '*.zip'`; the paths in `labels.csv` start there. No picture
-is compressed a second time, so reading from the archives directly is as fast.
+is compressed a second time, so reading from the archives directly is as fast. Archives of more than 65,534 pictures or
+4 GB are in the format ZIP64, which programs of today read.
 """
 
 _COCO = """\
@@ -66,7 +65,7 @@ def describe(dataset: FinishedDataset, export_format: str, kinds: tuple[str, ...
     if export_format == "coco":
         parts.append(_COCO.format(depth="" if dataset.depth_meaning is None else " and `depth_file_name`"))
     else:
-        parts.append(_LABELS.format(part=_PART if export_format == "zip" else ""))
+        parts.append(_LABELS)
     if export_format == "zip":
         parts.append(_ARCHIVES)
     parts.append("`statistics.json`: mean and standard deviation of every kind over all of the dataset.\n")

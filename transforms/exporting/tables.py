@@ -1,13 +1,14 @@
 """What tells of exported pictures: labels.csv, or COCO's instances_SPLIT.json.
 
 A table is made in two steps, so that a stopped export goes on and memory stays flat: a line for each example, kept in
-one file for each part of the dataset, and at the end the table from these files.
+one file for each split, and at the end the table from these files.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,15 +28,20 @@ _COLUMNS = ("bg_id", "bg_name", "bg_class", "fg_id", "fg_name", "fg_class", "fli
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
+def lines_of(split: str) -> str:
+    """Name of the file of the lines of a split."""
+    return f"{split}.lines"
+
+
 class Table(Protocol):
     """Tells of examples."""
 
-    def line(self, split: str, part: str, fields: Fields, paths: Paths) -> str:
+    def line(self, split: str, fields: Fields, paths: Paths) -> str:
         """What is kept of an example until the end, with a line feed."""
         ...
 
-    def write(self, output: OutputFolder, lines: Mapping[str, Sequence[Path]]) -> list[str]:
-        """Make the table from the files of lines of each split; the names of its files."""
+    def write(self, output: OutputFolder, lines: Mapping[str, Path]) -> list[str]:
+        """Make the table from the file of lines of each split; the names of its files."""
         ...
 
 
@@ -47,26 +53,21 @@ class LabelsTable:
         foregrounds: names and classes of the foregrounds.
         image_size: side of the images, pixels.
         kinds: kinds of pictures that an example has.
-        parts: whether pictures are in the archives of parts.
     """
 
-    def __init__(
-        self, backgrounds: Labels, foregrounds: Labels, image_size: int, kinds: Sequence[str], *, parts: bool
-    ) -> None:
+    def __init__(self, backgrounds: Labels, foregrounds: Labels, image_size: int, kinds: Sequence[str]) -> None:
         self._backgrounds = backgrounds
         self._foregrounds = foregrounds
         self._image_size = image_size
         self._kinds = kinds
-        self._parts = parts
 
-    def line(self, split: str, part: str, fields: Fields, paths: Paths) -> str:
+    def line(self, split: str, fields: Fields, paths: Paths) -> str:
         """A row; see the README that `describe` makes for the meaning of its columns."""
         bg, fg = fields["bg"], fields["fg"]
         return _row(
             [
                 fields["example_id"],
                 split,
-                *([part] if self._parts else []),
                 *(paths[kind] for kind in self._kinds),
                 *(bg, self._backgrounds.names[bg], self._backgrounds.class_of[bg]),
                 *(fg, self._foregrounds.names[fg], self._foregrounds.class_of[fg]),
@@ -76,20 +77,20 @@ class LabelsTable:
             ]
         )
 
-    def write(self, output: OutputFolder, lines: Mapping[str, Sequence[Path]]) -> list[str]:
+    def write(self, output: OutputFolder, lines: Mapping[str, Path]) -> list[str]:
         """The rows of all splits under one heading."""
         heading = [
             "example_id",
             "split",
-            *(["part"] if self._parts else []),
             *(f"{kind}_path" for kind in self._kinds),
             *_COLUMNS,
             *_BOX,
         ]
         with output.new_file(LABELS) as path, path.open("wb") as file:
             file.write(_row(heading).encode())
-            for paths in lines.values():
-                file.writelines(_lines(paths))
+            for of_split in lines.values():
+                with of_split.open("rb") as source:
+                    shutil.copyfileobj(source, file)
         return [LABELS]
 
 
@@ -111,7 +112,7 @@ class CocoTable:
         self._image_size = image_size
         self._info = info
 
-    def line(self, split: str, part: str, fields: Fields, paths: Paths) -> str:
+    def line(self, split: str, fields: Fields, paths: Paths) -> str:
         """The image and, unless nothing of the foreground is to be seen, its annotation, with a tab between them."""
         number, background, foreground = fields["example_id"], fields["bg"], fields["fg"]
         image = {
@@ -144,22 +145,23 @@ class CocoTable:
         # Tabs in names are written as \t, so the one between the two is the only one.
         return f"{json.dumps(image)}\t{json.dumps(annotation)}\n"
 
-    def write(self, output: OutputFolder, lines: Mapping[str, Sequence[Path]]) -> list[str]:
+    def write(self, output: OutputFolder, lines: Mapping[str, Path]) -> list[str]:
         """One file for each split, line by line: all of it at once would not fit into memory."""
         categories = [
             {"id": number + 1, "name": name, "supercategory": ""}
             for number, name in enumerate(self._foregrounds.classes)
         ]
         names = []
-        for split, paths in lines.items():
+        for split, of_split in lines.items():
             name = f"instances_{split}.json"
-            with output.new_file(name) as path, path.open("wb") as file:
+            with output.new_file(name) as path, path.open("wb") as file, of_split.open("rb") as source:
                 head = {"info": {**self._info, "split": split}, "licenses": [], "categories": categories}
                 file.write(json.dumps(head).encode().removesuffix(b"}"))
                 for column, key in enumerate((b"images", b"annotations")):
                     file.write(b',\n"' + key + b'": [')
                     before = b"\n"
-                    for line in _lines(paths):
+                    source.seek(0)
+                    for line in source:
                         if value := line.rstrip(b"\n").split(b"\t")[column]:
                             file.write(before + value)
                             before = b",\n"
@@ -192,9 +194,3 @@ def _row(values: Iterable[Any]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue()
-
-
-def _lines(paths: Iterable[Path]) -> Iterator[bytes]:
-    for path in paths:
-        with path.open("rb") as file:
-            yield from file
