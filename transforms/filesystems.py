@@ -8,11 +8,12 @@ import contextlib
 import itertools
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import InputError, RunError
@@ -41,13 +42,19 @@ def join(folder: str, *names: str) -> str:
 
 
 def exists(path: str) -> bool:
-    """Whether a file or folder of this name is there.
+    """Whether a file or folder of this name is there; object stores have a folder if they have anything below it.
 
     Raises:
         InputError: Beam has no access to such paths.
     """
     with _accessible(path):
-        return FileSystems.exists(path)
+        filesystem = FileSystems.get_filesystem(path)
+        if filesystem.exists(path):
+            return True
+        if filesystem.has_dirs():
+            return False
+        (below,) = filesystem.match([_everything_below(path)], limits=[1])
+        return bool(below.metadata_list)
 
 
 def list_files(folder_or_glob: str) -> dict[str, int]:
@@ -63,14 +70,19 @@ def list_files(folder_or_glob: str) -> dict[str, int]:
     is_folder = not is_glob(pattern) or exists(pattern)
     if FileSystems.get_scheme(pattern) is None:
         return _list_local(pattern, is_folder=is_folder)
-    if is_folder:
-        pattern = join(_literal(pattern), "**")
     with _accessible(folder_or_glob):
-        (match,) = FileSystems.match([pattern])
-    return dict(sorted((found.path, found.size_in_bytes) for found in match.metadata_list))
+        (match,) = FileSystems.match([_everything_below(pattern) if is_folder else pattern])
+    # Consoles of object stores show empty folders with the help of empty objects whose names end with a slash.
+    files = (found for found in match.metadata_list if not found.path.endswith("/"))
+    return dict(sorted((found.path, found.size_in_bytes) for found in files))
+
+
+def _everything_below(folder: str) -> str:
+    return FileSystems.join(_literal(folder), "**")
 
 
 def _literal(path: str) -> str:
+    """A pattern that matches this path alone."""
     return "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in path)
 
 
@@ -131,11 +143,11 @@ def read_bytes(path: str) -> bytes:
     Raises:
         OSError: the file is not there or cannot be read.
     """
-    try:
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            return bytes(file.read())
-    except BeamIOError as error:
-        raise OSError(str(error)) from error
+    with (
+        _told_as_os_error(),
+        FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
+    ):
+        return bytes(file.read())
 
 
 def write_bytes(path: str, data: bytes, *, temporary_folder: str) -> None:
@@ -166,8 +178,10 @@ def delete_file(path: str) -> None:
         RunError: it cannot be deleted.
     """
     with _reported(path, "delete"):
-        if exists(path):
-            FileSystems.delete([path])
+        if FileSystems.get_scheme(path) is None:
+            Path(path).unlink(missing_ok=True)
+        elif exists(path):
+            FileSystems.delete([_literal(path)])
 
 
 def local_folder(folder: str) -> Path | None:
@@ -186,18 +200,34 @@ def delete_tree(folder: str) -> None:
         RunError: it cannot be deleted.
     """
     with _reported(folder, "delete"):
-        if exists(folder):
-            FileSystems.delete([folder])
-        elif leftovers := list(list_files(folder)):  # an object store: the "folder" is only a prefix
-            FileSystems.delete(leftovers)
+        if FileSystems.get_scheme(folder) is None:
+            if Path(folder).exists():
+                shutil.rmtree(folder)
+        elif exists(folder):
+            FileSystems.delete([f"{folder.rstrip('/')}/"])
+            # Of many objects that are deleted together, Beam does not tell which could not be.
+            if leftovers := list(list_files(folder)):
+                raise OSError(f"{leftovers[0]} and {len(leftovers) - 1} more are still there")
 
 
 @contextlib.contextmanager
 def _accessible(path: str) -> Iterator[None]:
     try:
-        yield
-    except (ValueError, BeamIOError) as error:  # no such kind of path or its library is missing; no connection or right
+        with _told_as_os_error():
+            yield
+    except OSError as error:  # no such kind of path or its library is missing; no connection or right
         raise InputError(f"Cannot use {path}: {error}") from error
+
+
+@contextlib.contextmanager
+def _told_as_os_error() -> Iterator[None]:
+    """Libraries of clouds have exceptions of their own, and Beam hands on some of them."""
+    try:
+        yield
+    except (OSError, InputError):
+        raise
+    except Exception as error:
+        raise OSError(" ".join(f"{error}".split())) from error
 
 
 @contextlib.contextmanager
@@ -211,15 +241,16 @@ def _renamed_when_complete(path: str, temporary_folder: str) -> Iterator:
         FileSystems.rename([temporary], [path])
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell
-            FileSystems.delete([temporary])
+            delete_file(temporary)
         raise
 
 
 @contextlib.contextmanager
 def _reported(path: str, doing: str = "write") -> Iterator[None]:
     try:
-        yield
-    except (OSError, BeamIOError) as error:
+        with _told_as_os_error():
+            yield
+    except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(
             f"Cannot {doing} {path}: {reason}. Free space there or mend its permissions, then run the same command"

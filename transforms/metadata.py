@@ -30,6 +30,9 @@ DESCRIPTION = (
     " and depth maps, for training background subtraction and monocular depth estimation."
 )
 
+# TFDS does not need to know where a dataset is to describe it, and knows fewer filesystems than Beam.
+_NOWHERE = ""
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetMetadata:
@@ -206,7 +209,7 @@ def _tfds_files(files: DatasetFiles, features: Any, splits: dict[str, SplitSumma
         builder=DatasetIdentity(
             name=files.name,
             version=tfds.core.Version(files.version),
-            data_dir=files.directory,
+            data_dir=_NOWHERE,
             module_name="",
             config_name=files.config,
         ),
@@ -216,7 +219,7 @@ def _tfds_files(files: DatasetFiles, features: Any, splits: dict[str, SplitSumma
     )
     info.set_file_format(files.file_format)
     template = tfds.core.ShardedFileTemplate(
-        data_dir=files.directory, dataset_name=files.name, filetype_suffix=files.file_format
+        data_dir=_NOWHERE, dataset_name=files.name, filetype_suffix=files.file_format
     )
     info.set_splits(
         tfds.core.splits.SplitDict(

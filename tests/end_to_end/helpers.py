@@ -78,7 +78,7 @@ def draw_foreground(path: Path, width: int, height: int, number: int) -> None:
     Image.fromarray(rgba, "RGBA").save(path, lossless=True)
 
 
-def build(data_dir: Path, inputs: Inputs, *flags: str) -> int:
+def build(data_dir: Path | str, inputs: Inputs, *flags: str) -> int:
     """`build` in this process; its exit status."""
     return commands.run(["build", *inputs.flags, f"--data_dir={data_dir}", *flags])
 

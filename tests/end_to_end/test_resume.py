@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
 from pipeline import run_build
 from pipeline.build_plan import BuildPlan, make_plan
@@ -424,10 +422,10 @@ def test_a_picture_that_vanishes_meanwhile(
 def test_what_cannot_be_deleted(
     complete: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(paths: list[str]) -> None:
-        raise BeamIOError("Delete operation failed", {paths[0]: PermissionError(13, "Permission denied")})
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(FileSystems, "delete", refuse)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
     assert build(complete, inputs, *FLAGS, "--overwrite") == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert f"Cannot delete {dataset_folder(complete)}" in line

@@ -102,7 +102,6 @@ def open_weights(path: str) -> Iterator[Path]:
         yield Path(path)
         return
     # Beam takes seconds to import and is of no use for a local file.
-    from apache_beam.io.filesystem import BeamIOError
     from apache_beam.io.filesystems import FileSystems
 
     with tempfile.TemporaryDirectory(prefix="fgbg-weights-") as folder:
@@ -110,7 +109,7 @@ def open_weights(path: str) -> Iterator[Path]:
         try:
             with FileSystems.open(path) as source, local.open("wb") as target:
                 shutil.copyfileobj(source, target, _CHUNK)
-        except (OSError, ValueError, BeamIOError) as error:
+        except Exception as error:  # libraries of clouds have exceptions of their own
             raise InputError(f"{path}: the weights file cannot be read ({error})") from error
         yield local
 
