@@ -1,0 +1,78 @@
+"""What the Flex Template runs: `build`, but it hands the job to Dataflow and ends, as a launcher must.
+
+    python launch.py --data_dir=gs://bucket/data --overwrite=true ...
+
+A template gives every parameter as --name=value, so that switches, which have no value on the command line, come as
+--name=true or --name=false.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pipeline import graph, options
+from pipeline.build_plan import make_plan
+from pipeline.resume import close_dataset, open_dataset
+from pipeline.run_build import announce, made_pipeline
+from transforms import filesystems
+from transforms.errors import InputError, RunError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Launch a job and return the exit status, as that of `python -m pipeline`."""
+    try:
+        launch(sys.argv[1:] if arguments is None else arguments)
+    except InputError as error:
+        print(f"fgbg: {error}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(f"fgbg: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def launch(arguments: Sequence[str]) -> None:
+    """Check the inputs, claim the dataset's folder and give the graph to the runner.
+
+    Raises:
+        InputError: wrong use or bad inputs, or there is nothing to launch: the dataset is complete.
+        RunError: the dataset's folder cannot be written.
+    """
+    _, values, beam_flags = options.parse(["build", *as_command_line(arguments)])
+    with made_pipeline(options.beam_options(beam_flags)) as pipeline:
+        plan = make_plan(values)
+        work = open_dataset(plan)
+        # Written last of all; whoever launched the job that did was gone, and what it needed is still there.
+        if work.complete or filesystems.exists(plan.files.path("dataset_info.json")):
+            close_dataset(plan)
+            raise InputError(f"{plan.files.directory} is complete: there is nothing to launch.")
+        announce(plan, work)
+        graph.build(pipeline, plan, work)
+        pipeline.run()
+
+
+def as_command_line(parameters: Sequence[str]) -> list[str]:
+    """Switches without a value, as the command line has them; all else unchanged.
+
+    >>> as_command_line(["--overwrite=true", "--skip_bad_inputs=false", "--name=mine"])
+    ['--overwrite', '--name=mine']
+    """
+    switches = {name for action in _flags() if action.nargs == 0 for name in action.option_strings}
+    given = []
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name not in switches or value not in ("true", "false"):
+            given.append(parameter)
+        elif value == "true":
+            given.append(name)
+    return given
+
+
+def _flags() -> list[argparse.Action]:
+    parser = argparse.ArgumentParser(add_help=False)
+    options.add_build_flags(parser)
+    return parser._actions
+
+
+if __name__ == "__main__":
+    sys.exit(main())
