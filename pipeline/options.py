@@ -28,6 +28,11 @@ from transforms.records import FILE_FORMATS
 NO_DEPTH = "none"
 
 _LOCAL_RUNNER = "FnApiRunner"
+# All others are passed through: those that lack something say so themselves.
+_REFUSED_RUNNERS = {
+    "Dask": "loses parts of this pipeline without a word",
+    "Interactive": "runs only what the cells of a notebook define",
+}
 # What Beam's options say of workers when nobody has.
 _BEAMS_WORKERS = ("in_memory", 1)
 # More threads than this wait for each other in one Python process; more processes can be asked for by Beam's flags.
@@ -445,7 +450,7 @@ def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOption
         command: whose flags they were.
 
     Raises:
-        InputError: Beam does not know a flag either, or the runner is known to lose data.
+        InputError: Beam does not know a flag either, or the runner is refused.
     """
     parser = _BeamParser(
         prog=f"python -m pipeline {command}", add_help=False, allow_abbrev=False, conflict_handler="resolve"
@@ -469,16 +474,17 @@ def complete_beam_options(options: PipelineOptions, *, all_cores: bool = False) 
     With `all_cores`, on machines that have more of them than threads can use: one process per core.
 
     Raises:
-        InputError: the runner is known to lose data.
+        InputError: the runner is known to lose data or not to run this pipeline.
     """
     runner = options.view_as(StandardOptions)
     # A name, None or, in a program, a runner, whose text has its class.
     named = str(runner.runner).lower()
-    if named in ("none", "direct", "directrunner"):
+    if named in ("none", "direct", "directrunner", "switchingdirectrunner"):
         # DirectRunner would first try to download another runner; this is the engine it falls back to.
         runner.runner = _LOCAL_RUNNER
-    if "dask" in named:
-        raise InputError("--runner: the Dask runner loses parts of this pipeline without a word; name another runner.")
+    for refused, reason in _REFUSED_RUNNERS.items():
+        if refused.lower() in named:
+            raise InputError(f"--runner: the {refused} runner {reason}; name another runner.")
     direct = options.view_as(DirectOptions)
     told = (
         any(flag.startswith("--direct_") for flag in options._flags or ())
