@@ -61,6 +61,7 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
     dataset = open_finished(options.directory)
     splits = _chosen_splits(dataset, options)
     _refuse_damaged(dataset)
+    statistics = _read_statistics(dataset)
     configuration = _configuration(dataset, options)
     folder = Path(options.output)
     with _told_failures(folder):
@@ -68,7 +69,7 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
             print(f"{folder} is complete already.", file=sys.stderr)
         else:
             with _locked(folder):
-                _Export(dataset, options, splits, folder).run(configuration)
+                _Export(dataset, statistics, options, splits, folder).run(configuration)
         shutil.rmtree(folder / _WORK, ignore_errors=True)
     print(_summarize(folder))
 
@@ -77,12 +78,13 @@ class _Export:
     def __init__(
         self,
         dataset: FinishedDataset,
+        statistics: bytes,
         options: ExportOptions,
         splits: dict[str, tuple[StoredShard, ...]],
         folder: Path,
     ) -> None:
         self._dataset = dataset
-        self._statistics = _read_statistics(dataset)
+        self._statistics = statistics
         self._format = options.format
         self._parts = make_parts(splits, options.limit)
         self._examples: Counter[str] = Counter()
