@@ -7,13 +7,23 @@ from pathlib import Path
 
 import pytest
 from apache_beam.io.gcp.gcsfilesystem import GCSFileSystem
+from apache_beam.io.gcp.gcsio import MAX_BATCH_OPERATION_SIZE, parse_gcs_path
+from google.api_core.exceptions import NotFound
 
 
 @dataclass
 class Buckets:
-    """What Beam's filesystem asks of the service, answered from a dictionary: path -> content."""
+    """What Beam's filesystem asks of the service, answered from a dictionary: path -> content.
+
+    Attributes:
+        objects: that dictionary.
+        undeletable: paths that may not be deleted.
+        requests: how many there were.
+    """
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    undeletable: set[str] = field(default_factory=set)
+    requests: int = 0
 
     def replace_service(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """From now on every gs:// path of this process is one of these objects."""
@@ -36,20 +46,24 @@ class Buckets:
         return folder
 
     def exists(self, path: str) -> bool:
+        self._ask(path)
         return path in self.objects
 
     def list_files(self, prefix: str, with_metadata: bool) -> Iterator[tuple[str, tuple[int, float]]]:
         assert with_metadata
+        self._ask(prefix, object_optional=True)
         return ((path, (len(data), 0.0)) for path, data in list(self.objects.items()) if path.startswith(prefix))
 
     def _status(self, path: str) -> dict[str, float]:
+        self._ask(path)
         return {"size": len(self.objects[path]), "updated": 0.0}
 
     def open(self, path: str, mode: str, mime_type: str) -> io.BytesIO:
+        self._ask(path)
         if mode == "wb":
             return _Upload(self.objects, path)
         if path not in self.objects:
-            raise FileNotFoundError(path)
+            raise NotFound(f"No such object: {path}")
         return io.BytesIO(self.objects[path])
 
     def copy_batch(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, None]]:
@@ -57,10 +71,21 @@ class Buckets:
             self.objects[destination] = self.objects[source]
         return [(*pair, None) for pair in pairs]
 
-    def delete_batch(self, paths: Sequence[str]) -> list[tuple[str, None]]:
-        for path in paths:
+    def delete_batch(self, paths: Sequence[str]) -> list[tuple[str, int | None]]:
+        self.requests += -(-len(paths) // MAX_BATCH_OPERATION_SIZE)
+        for path in set(paths) - self.undeletable:
             self.objects.pop(path, None)
-        return [(path, None) for path in paths]
+        return [(path, 403 if path in self.undeletable else None) for path in paths]
+
+    def delete(self, path: str, recursive: bool) -> None:
+        """Everything below a path, of which Beam logs alone what could not be deleted."""
+        assert recursive
+        self.delete_batch([name for name, _ in self.list_files(path, with_metadata=True)])
+
+    def _ask(self, path: str, *, object_optional: bool = False) -> None:
+        """A request; Beam refuses paths that do not name an object."""
+        parse_gcs_path(path, object_optional)
+        self.requests += 1
 
 
 class _Upload(io.BytesIO):
