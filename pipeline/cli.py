@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _exit_at_once(status)
     except KeyboardInterrupt:
         nothing = given and given[0] in _COMMANDS_WITHOUT_PROGRESS
-        kept = "" if nothing else " Finished shards are kept; the same command goes on from there."
+        finished = "cut-outs" if given and given[0] == "cutout" else "shards"
+        kept = "" if nothing else f" Finished {finished} are kept; the same command goes on from there."
         print(f"\nfgbg: Interrupted.{kept}", file=sys.stderr)
         _exit_at_once(_INTERRUPTED)
     return status

@@ -10,9 +10,10 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -68,9 +69,12 @@ def run_cutout(options: CutoutOptions, beam_flags: Sequence[str]) -> None:
             )
         else:
             print(f"{files.directory} is complete already.", file=sys.stderr)
-    summary = _write_results(files, photos)
+    # Thumbnails only when it is their sheet's turn.
+    records = [replace(files.read_record(photo.label), thumbnail=b"") for photo in photos]
+    summary = _write_results(files, photos, records)
+    files.tidy_up()
     print(_summarize(files, summary))
-    bad = [BadInput(photo.path, record.bad) for photo, record in _recorded(files, photos) if record.bad]
+    bad = [BadInput(photo.path, record.bad) for photo, record in zip(photos, records, strict=True) if record.bad]
     if bad and not options.skip_bad_inputs:
         raise _bad_photos(bad, len(photos), "; all others are cut out")
 
@@ -128,7 +132,7 @@ def _claim(files: CutoutFiles, configuration: dict[str, Any]) -> None:
                 " flags of then, or name another folder."
             )
         return
-    if filesystems.exists(files.directory) and filesystems.list_files(files.directory):
+    if filesystems.list_files(files.directory):
         raise InputError(
             f"--output: {files.directory} holds files that no `cutout` is responsible for; name another folder."
         )
@@ -217,12 +221,7 @@ def _run_pipeline(
         )
 
 
-def _recorded(files: CutoutFiles, photos: Sequence[Photo]) -> Iterator[tuple[Photo, Record]]:
-    for photo in photos:
-        yield photo, files.read_record(photo.label)
-
-
-def _write_results(files: CutoutFiles, photos: Sequence[Photo]) -> dict[str, Any]:
+def _write_results(files: CutoutFiles, photos: Sequence[Photo], records: Sequence[Record]) -> dict[str, Any]:
     """Write contact sheets, the table and the summary, which is returned."""
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
@@ -230,7 +229,7 @@ def _write_results(files: CutoutFiles, photos: Sequence[Photo]) -> dict[str, Any
         ["photo", "result", "reason", "width", "height", "left", "top", "cutout_width", "cutout_height", "coverage"]
     )
     results: dict[str, list[str]] = {"ready": [], "doubtful": [], "bad": []}
-    for photo, record in _recorded(files, photos):
+    for photo, record in zip(photos, records, strict=True):
         result = "bad" if record.bad else "doubtful" if record.doubts else "ready"
         results[result].append(record.label)
         reason = record.bad or "; ".join(record.doubts)
@@ -239,8 +238,8 @@ def _write_results(files: CutoutFiles, photos: Sequence[Photo]) -> dict[str, Any
     for name, labels in ((_SHEET, results["ready"]), (_DOUBTFUL_SHEET, results["doubtful"])):
         _write_sheets(files, name, labels)
     counts = {result: len(labels) for result, labels in results.items()}
-    doubtful = {label: list(files.read_record(label).doubts) for label in results["doubtful"]}
-    summary = {"photographs": len(photos), **counts, "doubts": doubtful}
+    doubts = {record.label: list(record.doubts) for record in records if record.doubts}
+    summary = {"photographs": len(photos), **counts, "doubts": doubts}
     files.write(files.path_aside(_SUMMARY), _json(summary))
     return summary
 

@@ -13,7 +13,7 @@ from PIL import Image
 from transforms import filesystems
 from transforms.cutting.doubts import NOTHING, doubts
 from transforms.cutting.files import CutoutFiles, Photo, Record
-from transforms.cutting.matting import assemble, clean_alpha, estimate_colours
+from transforms.cutting.matting import assemble, clean_alpha, estimate_colours, refine_alpha
 from transforms.cutting.models import Model, load_model
 from transforms.encoding import encode_rgba
 from transforms.pictures import MASK_THRESHOLD, PictureError, Pixels, decode_picture, resize_cutout
@@ -71,7 +71,7 @@ def cut_out(photo: Image.Image, model: Model, *, only_largest: bool = False) -> 
     """Cut the object out of an RGB photograph: alpha from a reduced copy, colours of full resolution."""
     small = _reduced(photo, WORKING_SIDE)
     picture = np.asarray(small)
-    alpha = clean_alpha(model.guess(picture), only_largest=only_largest)
+    alpha = clean_alpha(refine_alpha(picture, model.guess(picture)), only_largest=only_largest)
     reasons = doubts(alpha)
     if NOTHING in reasons:
         return Cutout(None, (0, 0, 0, 0), reasons)

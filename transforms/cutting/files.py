@@ -101,7 +101,11 @@ class CutoutFiles:
         Raises:
             RunError: the disk is full or the place cannot be written.
         """
-        filesystems.write_bytes(path, data, temporary_folder=filesystems.join(self.aside, "tmp"))
+        filesystems.write_bytes(path, data, temporary_folder=self._temporary_folder)
+
+    def tidy_up(self) -> None:
+        """Delete unfinished files, which a run that was killed leaves."""
+        filesystems.delete_tree(self._temporary_folder)
 
     def recorded(self) -> list[str]:
         """Labels of the photographs that have a record, sorted."""
@@ -130,6 +134,10 @@ class CutoutFiles:
         # The record first: without it a photograph is not finished, even if this is interrupted.
         for path in (self.record(label), *(self.cutout(label, doubtful=doubtful) for doubtful in (False, True))):
             filesystems.delete_file(path)
+
+    @property
+    def _temporary_folder(self) -> str:
+        return filesystems.join(self.aside, "tmp")
 
     @property
     def _records(self) -> str:

@@ -1,0 +1,323 @@
+"""Photographs to cut-outs on drawn pictures: alpha, colours along soft edges, doubts, models, records."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from tests.pictures_helpers import cutout, encoded, photo
+from transforms.cutting import cut_out as stage
+from transforms.cutting import matting, models
+from transforms.cutting.cut_out import cut_out, load_photo
+from transforms.cutting.doubts import NOTHING, doubts
+from transforms.cutting.files import CutoutFiles, Record
+from transforms.cutting.matting import Alpha, assemble, clean_alpha, estimate_colours, refine_alpha
+from transforms.errors import InputError, RunError
+from transforms.pictures import PictureError, Pixels
+
+RED, BLUE = np.array([200, 40, 30]), np.array([20, 60, 180])
+
+
+def disc(width: int, height: int, radius: float, softness: float, centre: tuple[float, float] = (0.5, 0.5)) -> Alpha:
+    """1 inside, 0 outside, a ramp of so many pixels between."""
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    distance = np.hypot(x - centre[0] * width, y - centre[1] * height)
+    return np.clip((radius - distance) / softness + 0.5, 0, 1).astype(np.float32)
+
+
+def mixed(alpha: Alpha, noise: float = 0) -> Pixels:
+    """Red with this alpha over blue."""
+    mix = alpha[..., np.newaxis] * RED + (1 - alpha[..., np.newaxis]) * BLUE
+    return np.rint(mix + np.random.default_rng(0).normal(0, noise, mix.shape)).clip(0, 255).astype(np.uint8)
+
+
+class Known:
+    """A model that knows the alpha."""
+
+    def __init__(self, alpha: Alpha) -> None:
+        self.alpha = alpha
+        self.seen: tuple[int, ...] = ()
+
+    def guess(self, picture: Pixels) -> Alpha:
+        self.seen = picture.shape
+        image = Image.fromarray(np.rint(self.alpha * 255).astype(np.uint8))
+        return np.asarray(image.resize(picture.shape[1::-1], Image.Resampling.BOX), np.float32) / 255
+
+
+# Alpha
+
+
+def test_a_guess_moves_to_the_edge_of_the_picture() -> None:
+    truth = disc(400, 360, 100, 2)
+    guess = disc(400, 360, 102, 12)
+    refined = refine_alpha(mixed(truth, noise=2), guess)
+    assert refined.dtype == np.float32
+    assert refined.min() == 0
+    assert refined.max() == 1
+    assert np.abs(refined - truth).mean() < np.abs(guess - truth).mean() / 2
+
+
+def test_haze_goes_and_what_is_almost_opaque_is_opaque() -> None:
+    guess = np.where(disc(100, 100, 30, 1) > 0.5, np.float32(0.9), np.float32(0.1))
+    refined = refine_alpha(mixed(disc(100, 100, 30, 1)), guess)
+    np.testing.assert_array_equal(refined[45:55, 45:55], 1)
+    np.testing.assert_array_equal(refined[:10], 0)
+
+
+def blocks(*boxes: tuple[int, int, int, int]) -> Alpha:
+    """Opaque boxes (top, left, height, width) in 100 x 100."""
+    alpha = np.zeros((100, 100), np.float32)
+    for top, left, height, width in boxes:
+        alpha[top : top + height, left : left + width] = 1
+    return alpha
+
+
+BODY, TWIN, SPECK = (10, 10, 40, 40), (60, 60, 30, 30), (80, 10, 5, 5)
+
+
+def test_specks_go_and_other_pieces_stay() -> None:
+    np.testing.assert_array_equal(clean_alpha(blocks(BODY, TWIN, SPECK)), blocks(BODY, TWIN))
+
+
+def test_only_the_largest_piece() -> None:
+    np.testing.assert_array_equal(clean_alpha(blocks(BODY, TWIN, SPECK), only_largest=True), blocks(BODY))
+    # Of two alike exactly one.
+    np.testing.assert_array_equal(clean_alpha(blocks((10, 10, 9, 9), (60, 60, 9, 9)), only_largest=True).sum(), 81)
+
+
+def test_the_soft_edge_of_a_piece_goes_with_it() -> None:
+    alpha = np.maximum(disc(100, 100, 25, 4, (0.3, 0.3)), disc(100, 100, 5, 4, (0.8, 0.8)))
+    np.testing.assert_array_equal(clean_alpha(alpha), disc(100, 100, 25, 4, (0.3, 0.3)))
+
+
+def test_half_transparent_areas_far_from_anything_solid_go() -> None:
+    alpha = blocks(BODY)
+    alpha[90:, 90:] = 0.4
+    np.testing.assert_array_equal(clean_alpha(alpha), blocks(BODY))
+
+
+@pytest.mark.parametrize(
+    ("gap", "filled"),
+    [
+        pytest.param((25, 25, 3, 3), True, id="small"),
+        pytest.param((20, 20, 20, 20), False, id="large, as between arm and body"),
+        pytest.param((10, 25, 3, 3), False, id="open to the outside"),
+    ],
+)
+def test_holes(gap: tuple[int, int, int, int], filled: bool) -> None:
+    whole = blocks(BODY)
+    with_gap = whole - blocks(gap)
+    np.testing.assert_array_equal(clean_alpha(with_gap), whole if filled else with_gap)
+
+
+def test_a_small_gap_at_the_border_of_the_picture_is_no_hole() -> None:
+    alpha = blocks((0, 0, 50, 50)) - blocks((0, 20, 3, 3))
+    np.testing.assert_array_equal(clean_alpha(alpha), alpha)
+
+
+def test_nothing_solid_leaves_nothing() -> None:
+    np.testing.assert_array_equal(clean_alpha(np.full((20, 30), 0.45, np.float32)), np.zeros((20, 30)))
+
+
+# Colours
+
+
+def on_white(rgba: Pixels) -> npt.NDArray[np.float64]:
+    alpha = rgba[..., 3:] / 255
+    return rgba[..., :3] * alpha + 255 * (1 - alpha)
+
+
+def quantized(alpha: Alpha) -> Pixels:
+    return np.rint(alpha * 255).astype(np.uint8)
+
+
+def test_no_halo_of_the_old_background() -> None:
+    alpha = disc(90, 80, 25, 12)
+    picture = mixed(alpha)
+    rgba, box = assemble(Image.fromarray(picture), quantized(alpha), *estimate_colours(picture, quantized(alpha)))
+    left, top, width, height = box
+    inside = np.s_[top : top + height, left : left + width]
+    soft = (alpha[inside] > 0.05) & (alpha[inside] < 0.95)
+    perfect = np.dstack([np.broadcast_to(RED, (height, width, 3)), rgba[..., 3]]).astype(np.uint8)
+    naive = np.dstack([picture[inside], rgba[..., 3]])
+    error, naive_error = (np.abs(on_white(one) - on_white(perfect))[soft].mean() for one in (rgba, naive))
+    assert naive_error > 15
+    assert error < naive_error / 5
+
+
+def test_opaque_pixels_are_those_of_the_photograph_and_the_box_is_tight() -> None:
+    alpha = disc(64, 48, 15, 3, (0.4, 0.6))
+    picture = photo(64, 48)
+    rgba, (left, top, width, height) = assemble(
+        Image.fromarray(picture), quantized(alpha), *estimate_colours(picture, quantized(alpha))
+    )
+    inside = np.s_[top : top + height, left : left + width]
+    np.testing.assert_array_equal(rgba[..., 3], quantized(alpha)[inside])
+    opaque = rgba[..., 3] == 255
+    np.testing.assert_array_equal(rgba[opaque][:, :3], picture[inside][opaque])
+    assert not rgba[rgba[..., 3] == 0].any()
+    assert (quantized(alpha) > 0).sum() == (rgba[..., 3] > 0).sum()
+    for side in (rgba[0], rgba[-1], rgba[:, 0], rgba[:, -1]):
+        assert side[:, 3].any()
+
+
+def test_a_photograph_larger_than_its_alpha_keeps_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = disc(50, 40, 12, 3)
+    picture = photo(203, 161)
+    reduced = np.asarray(Image.fromarray(picture).resize((50, 40), Image.Resampling.BOX))
+    colours = estimate_colours(reduced, quantized(small))
+    rgba, (left, top, width, height) = assemble(Image.fromarray(picture), quantized(small), *colours)
+    opaque = rgba[..., 3] == 255
+    assert opaque.mean() > 0.4
+    np.testing.assert_array_equal(rgba[opaque][:, :3], picture[top : top + height, left : left + width][opaque])
+    centre = (left + width / 2) / 203, (top + height / 2) / 161
+    assert centre == pytest.approx((0.5, 0.5), abs=0.02)
+
+    monkeypatch.setattr(matting, "_ROWS", 7)
+    in_strips, _ = assemble(Image.fromarray(picture), quantized(small), *colours)
+    np.testing.assert_allclose(in_strips.astype(int), rgba.astype(int), atol=2)  # Pillow rounds places in it
+
+
+def test_colours_are_estimated_from_several_threads() -> None:
+    alpha = quantized(disc(60, 50, 15, 5))
+    pictures = [photo(60, 50, seed) for seed in range(8)]
+    one_by_one = [estimate_colours(picture, alpha) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        at_once = list(pool.map(estimate_colours, pictures, [alpha] * 8))
+    np.testing.assert_array_equal(np.array(at_once), np.array(one_by_one))
+
+
+# Photographs
+
+
+def test_alpha_is_found_at_a_bounded_size_and_colours_are_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "WORKING_SIDE", 64)
+    model = Known(disc(320, 240, 80, 2))
+    result = cut_out(Image.fromarray(mixed(disc(320, 240, 80, 2), noise=3)), model)
+    assert model.seen == (48, 64, 3)
+    assert result.doubts == ()
+    assert result.rgba is not None
+    assert result.rgba.shape[1] == pytest.approx(160, abs=12)
+    assert result.box == pytest.approx((80, 40, 160, 160), abs=12)
+
+
+def test_a_photograph_in_which_nothing_is_found() -> None:
+    result = cut_out(Image.fromarray(photo(40, 30)), Known(np.zeros((30, 40), np.float32)))
+    assert result.rgba is None
+    assert result.doubts == (NOTHING,)
+
+
+def test_a_photograph_is_cut_out_upright() -> None:
+    """As its EXIF data say, here: turned by a quarter."""
+    image = Image.fromarray(photo(40, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert load_photo(encoded(image, "PNG", exif=exif)).size == (20, 40)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "1"])
+def test_photographs_of_other_kinds_become_rgb(mode: str) -> None:
+    image = Image.fromarray(photo()).convert("L" if mode == "I;16" else "RGB")
+    converted = Image.fromarray(np.asarray(image).astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    assert load_photo(encoded(converted, "TIFF")).mode == "RGB"
+
+
+def test_opaque_alpha_is_ignored_and_a_cutout_refused() -> None:
+    opaque = np.dstack([photo(), np.full((10, 12), 255, np.uint8)])
+    np.testing.assert_array_equal(np.asarray(load_photo(encoded(opaque))), photo())
+    with pytest.raises(PictureError, match="is transparent already; put it among the foregrounds"):
+        load_photo(encoded(cutout()))
+
+
+# Doubts
+
+
+def strips(number: int) -> Alpha:
+    return blocks(*((10, 10 + 16 * i, 60, 10) for i in range(number)))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "told"),
+    [
+        pytest.param(blocks(BODY), "", id="fine"),
+        pytest.param(blocks((40, 0, 60, 90)), "", id="a portrait: two borders"),
+        pytest.param(strips(3), "", id="three pieces"),
+        pytest.param(np.zeros((100, 100), np.float32), "nothing was found in it", id="empty"),
+        pytest.param(blocks((50, 50, 9, 11)), "it fills only 1.0% of the picture", id="almost empty"),
+        pytest.param(blocks((2, 2, 96, 96)), "it fills 92% of the picture", id="almost everything"),
+        pytest.param(blocks((40, 0, 60, 100)), "it touches 3 borders of the picture", id="borders"),
+        pytest.param(strips(4), "it is in 4 pieces", id="pieces"),
+        pytest.param(
+            disc(100, 100, 25, 40), "79% of it is neither clearly object nor background", id="soft everywhere"
+        ),
+    ],
+)
+def test_doubts(alpha: Alpha, told: str) -> None:
+    assert "; ".join(doubts(alpha)) == told
+
+
+# Models
+
+
+def test_grabcut_finds_an_object_unlike_its_background_every_time_alike() -> None:
+    truth = disc(500, 400, 110, 2)
+    picture = mixed(truth, noise=12)
+    guess = models.GrabCut().guess(picture)
+    assert guess.shape == truth.shape
+    found = guess >= 0.5
+    assert (found & (truth >= 0.5)).sum() / (found | (truth >= 0.5)).sum() > 0.97
+    np.testing.assert_array_equal(models.GrabCut().guess(picture), guess)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 3), (40, 2)])
+def test_grabcut_of_tiny_and_flat_pictures(size: tuple[int, int]) -> None:
+    guess = models.GrabCut().guess(np.full((size[1], size[0], 3), 90, np.uint8))
+    assert guess.shape == (size[1], size[0])
+    assert guess.min() >= 0
+    assert guess.max() <= 1
+
+
+@pytest.mark.parametrize("name", models.NETWORKS)
+def test_networks_are_models_of_rembg_that_run_here(name: str) -> None:
+    network = models._session_class(name)
+    assert network.name() == name
+    assert getattr(network, "is_local", lambda: True)()
+
+
+def test_a_network_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    monkeypatch.setattr("pooch.retrieve", refuse)
+    with pytest.raises(InputError) as caught:
+        models.load_model("u2net")
+    told = str(caught.value)
+    assert told.startswith(f"--model u2net: u2net.onnx is not in U2NET_HOME ({tmp_path}) and could not be fetched")
+    assert "(Network is unreachable)" in told
+    assert "--model grabcut" in told
+    assert "\n" not in told
+
+
+# Files
+
+
+def test_records_come_back_as_they_were(tmp_path: Path) -> None:
+    files = CutoutFiles(str(tmp_path / "out"))
+    full = Record("dog/rex", "ab", "", ("a", "b"), (640, 480), (1, 2, 3, 4), 0.25, b"\x89PNG")
+    for record in (full, Record("dog/a.b", "", bad="is truncated")):
+        files.write(files.record(record.label), record.to_json())
+        assert files.read_record(record.label) == record
+    assert files.recorded() == ["dog/a.b", "dog/rex"]
+    files.forget("dog/rex")
+    assert files.recorded() == ["dog/a.b"]
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    files = CutoutFiles(str(tmp_path))
+    files.write(files.record("rex"), b"{}")
+    with pytest.raises(RunError, match=r"rex\.json cannot be read .* delete it"):
+        files.read_record("rex")
