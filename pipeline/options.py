@@ -465,7 +465,7 @@ def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOption
         close = difflib.get_close_matches(name, [*ours, *theirs], 1)
         hint = f"did you mean {close[0]}?" if close else f"see `python -m pipeline {command} --help`."
         raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
-    return complete_beam_options(PipelineOptions(list(flags)), all_cores=command == "verify")
+    return complete_beam_options(PipelineOptions(list(flags)), all_cores=command in ("verify", "report"))
 
 
 def complete_beam_options(options: PipelineOptions, *, all_cores: bool = False) -> PipelineOptions:

@@ -146,12 +146,20 @@ def _find_unfinished(files: CutoutFiles, photos: Sequence[Photo]) -> list[Photo]
         InputError: there are cut-outs of photographs that are not among them.
     """
     recorded = set(files.recorded())
-    if gone := sorted(recorded - {photo.label for photo in photos}):
-        raise InputError(
-            f"--output: {files.directory} has cut-outs of {len(gone)} photographs that are not in --photos (the first"
-            f" is {gone[0]}); put them back, delete {files.record(gone[0])} and the like, or name another folder."
-        )
     there = set(filesystems.list_files(files.directory))
+
+    def has_cutout(label: str) -> bool:
+        # Aside or not: a person may have moved it.
+        return not there.isdisjoint(files.cutout(label, doubtful=doubtful) for doubtful in (False, True))
+
+    gone = sorted(recorded - {photo.label for photo in photos})
+    if left := [label for label in gone if has_cutout(label)]:
+        raise InputError(
+            f"--output: {files.directory} has cut-outs of {len(left)} photographs that are not in --photos (the first"
+            f" is {left[0]}); put the photographs back, delete the cut-outs, or name another folder."
+        )
+    for label in gone:
+        files.forget(label)
 
     def is_finished(photo: Photo) -> bool:
         if photo.label not in recorded:
@@ -159,9 +167,7 @@ def _find_unfinished(files: CutoutFiles, photos: Sequence[Photo]) -> list[Photo]
         record = files.read_record(photo.label)
         if record.bad:
             return False
-        # Where a person may have moved it.
-        ways = [files.cutout(photo.label, doubtful=doubtful) for doubtful in (False, True)]
-        if record.has_cutout and there.isdisjoint(ways):
+        if record.has_cutout and not has_cutout(photo.label):
             return False
         try:
             return hashlib.sha256(filesystems.read_bytes(photo.path)).hexdigest() == record.sha256

@@ -43,7 +43,7 @@ def run_report(options: ReportOptions, beam_flags: Sequence[str]) -> None:
 
 
 def _write(dataset: FinishedDataset, statistics: dict[str, Any]) -> None:
-    companions = {"background": dataset.backgrounds_files, "foreground": dataset.foregrounds_files}
+    companions = {kind: companion.files for kind, companion in dataset.companions.items()}
     try:
         write_card(dataset.files, companions, statistics, dataset.manifest)
     except (KeyError, TypeError, IndexError) as error:

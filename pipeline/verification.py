@@ -13,7 +13,6 @@ from pipeline.options import VerifyOptions, is_local
 from pipeline.progress import shown_progress
 from pipeline.resume import is_claimed, shard_sizes
 from pipeline.run_build import told_failures
-from tfds_builder.features import Labels
 from transforms import filesystems
 from transforms.companions import SPLIT, companion_shards, shard_indices
 from transforms.cross_product import held_out_pictures
@@ -21,7 +20,7 @@ from transforms.errors import InputError, RunError
 from transforms.finished import FinishedDataset, StoredShard, open_finished
 from transforms.metadata import DatasetMetadata, make_statistics, make_tfds_files
 from transforms.recipe import FORMAT, Recipe, make_recipe
-from transforms.shards import DatasetFiles, ShardSummary
+from transforms.shards import ShardSummary
 from transforms.summary import BuildSummary, SummarizeShardsFn
 from transforms.verification.companions import CompanionCheck, CompanionReport, UnpackedPictures, check_inputs
 from transforms.verification.depth import DepthSample, depth_sample
@@ -127,20 +126,11 @@ class Verification:
         """What the documents of the dataset are made from."""
         return DatasetMetadata(
             files=self.dataset.files,
-            companions={kind: files for kind, (files, _) in self.companions.items()},
+            companions={kind: companion.files for kind, companion in self.dataset.companions.items()},
             schema=self.recipe.schema,
             configuration=self.dataset.manifest,
             skipped=(),
         )
-
-    @property
-    def companions(self) -> dict[str, tuple[DatasetFiles, Labels]]:
-        """Files, names and classes of each companion dataset."""
-        dataset = self.dataset
-        return {
-            "background": (dataset.backgrounds_files, dataset.backgrounds),
-            "foreground": (dataset.foregrounds_files, dataset.foregrounds),
-        }
 
     @property
     def unpacked(self) -> UnpackedPictures:
@@ -154,7 +144,7 @@ class Verification:
         if self.dataset.manifest["held_out"] != self._held_out():
             verdict.faults.add(Fault("manifest.json", "is not what the splits hold out", field="held_out"))
         present: dict[str, int] = {}
-        for files in (self.dataset.files, *(files for files, _ in self.companions.values())):
+        for files in (self.dataset.files, *self.metadata.companions.values()):
             present |= shard_sizes(files)
         verdict.faults.extend(check_presence(self._expected(), present))
         verdict.checked.append("manifest.json: its fingerprint, and that it lists exactly the shards that are here")
@@ -171,20 +161,25 @@ class Verification:
             place = layout.locate(shard)
             name = files.shard_name(place.split.name, place.index, place.count)
             yield ExpectedShard(files, place.split.name, name, place.stop - place.start)
-        for kind, (files, labels) in self.companions.items():
-            pictures = len(labels.names)
-            for companion in companion_shards(kind, pictures):
-                name = files.shard_name(SPLIT, companion.index, companion.count)
-                yield ExpectedShard(files, SPLIT, name, len(shard_indices(companion, pictures)))
+        for kind, companion in self.dataset.companions.items():
+            pictures = len(companion.labels.names)
+            for part in companion_shards(kind, pictures):
+                name = companion.files.shard_name(SPLIT, part.index, part.count)
+                yield ExpectedShard(companion.files, SPLIT, name, len(shard_indices(part, pictures)))
 
     def _check_companions(
         self, verdict: Verdict, stored: dict[str, StoredShard]
     ) -> tuple[tuple[tuple[int, int], ...], list[ShardSummary]] | None:
         """Sizes of the cut-outs and summaries of all shards; None if pictures are missing."""
         reports: dict[str, CompanionReport] = {}
-        for kind, (files, labels) in self.companions.items():
+        for kind, companion in self.dataset.companions.items():
             check = CompanionCheck(
-                kind, files, labels, self.recipe.rules.image_size, self.recipe.rules.longest, self.unpacked
+                kind,
+                companion.files,
+                companion.labels,
+                self.recipe.rules.image_size,
+                self.recipe.rules.longest,
+                self.unpacked,
             )
             reports[kind] = check.run(stored)
             verdict.faults.extend(reports[kind].faults)
@@ -316,7 +311,8 @@ class Verification:
         for report in reports:
             wrong["background"] += report.backgrounds
             wrong["foreground"] += report.foregrounds
-        verdict.hint = common_picture(wrong, {kind: labels.names for kind, (_, labels) in self.companions.items()})
+        names = {kind: companion.labels.names for kind, companion in self.dataset.companions.items()}
+        verdict.hint = common_picture(wrong, names)
 
     def _check_documents(self, verdict: Verdict, summary: BuildSummary) -> None:
         dataset, metadata = self.dataset, self.metadata

@@ -32,18 +32,22 @@ class StoredShard:
 
 
 @dataclass(frozen=True, slots=True)
+class FinishedCompanion:
+    """The backgrounds or foregrounds of a dataset: their files, their shards in order, their names and classes."""
+
+    files: DatasetFiles
+    shards: tuple[StoredShard, ...]
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
 class FinishedDataset:
     """A dataset with its companions.
 
     Attributes:
         files: the dataset itself.
-        backgrounds_files: the backgrounds.
-        foregrounds_files: the foregrounds.
         splits: shards of every split in order, `train` first.
-        backgrounds_shards: shards of the backgrounds.
-        foregrounds_shards: shards of the foregrounds.
-        backgrounds: names and classes of the backgrounds.
-        foregrounds: names and classes of the foregrounds.
+        companions: its "background" and "foreground".
         image_size: side of the square images, pixels.
         placements: random placements of each pair.
         lossless: whether `fg_bg` is PNG instead of JPEG.
@@ -52,13 +56,8 @@ class FinishedDataset:
     """
 
     files: DatasetFiles
-    backgrounds_files: DatasetFiles
-    foregrounds_files: DatasetFiles
     splits: dict[str, tuple[StoredShard, ...]]
-    backgrounds_shards: tuple[StoredShard, ...]
-    foregrounds_shards: tuple[StoredShard, ...]
-    backgrounds: Labels
-    foregrounds: Labels
+    companions: dict[str, FinishedCompanion]
     image_size: int
     placements: int
     lossless: bool
@@ -66,12 +65,21 @@ class FinishedDataset:
     manifest: dict[str, Any]
 
     @property
+    def backgrounds(self) -> Labels:
+        """Names and classes of the backgrounds."""
+        return self.companions["background"].labels
+
+    @property
+    def foregrounds(self) -> Labels:
+        """Names and classes of the foregrounds."""
+        return self.companions["foreground"].labels
+
+    @property
     def stored(self) -> list[tuple[DatasetFiles, tuple[StoredShard, ...]]]:
         """The shards of the dataset and of its companions."""
         return [
             *((self.files, shards) for shards in self.splits.values()),
-            (self.backgrounds_files, self.backgrounds_shards),
-            (self.foregrounds_files, self.foregrounds_shards),
+            *((companion.files, companion.shards) for companion in self.companions.values()),
         ]
 
 
@@ -142,19 +150,15 @@ def _described(directory: str, manifest: dict[str, Any]) -> FinishedDataset:
     def shards_of(dataset: str) -> dict[str, tuple[StoredShard, ...]]:
         return {split: tuple(map(StoredShard.of, shards)) for split, shards in manifest["shards"][dataset].items()}
 
-    def labels_of(kind: str) -> Labels:
-        pictures = manifest["inputs"][kind]
-        return Labels(tuple(one["label"] for one in pictures), tuple(one["class"] for one in pictures))
+    def companion(kind: str) -> FinishedCompanion:
+        pictures = manifest["inputs"][f"{kind}s"]
+        labels = Labels(tuple(one["label"] for one in pictures), tuple(one["class"] for one in pictures))
+        return FinishedCompanion(files_of(f"{name}_{kind}"), shards_of(f"{name}_{kind}")[SPLIT], labels)
 
     return FinishedDataset(
         files=files_of(name),
-        backgrounds_files=files_of(f"{name}_background"),
-        foregrounds_files=files_of(f"{name}_foreground"),
         splits=dict(sorted(shards_of(name).items(), key=lambda item: (item[0] != "train", item[0]))),
-        backgrounds_shards=shards_of(f"{name}_background")[SPLIT],
-        foregrounds_shards=shards_of(f"{name}_foreground")[SPLIT],
-        backgrounds=labels_of("backgrounds"),
-        foregrounds=labels_of("foregrounds"),
+        companions={kind: companion(kind) for kind in ("background", "foreground")},
         image_size=configuration["image_size"],
         placements=configuration["placements"],
         lossless=configuration["jpeg_quality"] == LOSSLESS,

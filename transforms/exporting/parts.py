@@ -78,12 +78,12 @@ class PartWriter:
         """
         dataset, names = self.dataset, self.names
         with self.store.part() as add:
-            for files, shards, paths_of in (
-                (dataset.backgrounds_files, dataset.backgrounds_shards, names.background_paths),
-                (dataset.foregrounds_files, dataset.foregrounds_shards, names.foreground_paths),
+            for companion, paths_of in (
+                (dataset.companions["background"], names.background_paths),
+                (dataset.companions["foreground"], names.foreground_paths),
             ):
-                for shard in shards:
-                    for fields in read_examples(files, shard):
+                for shard in companion.shards:
+                    for fields in read_examples(companion.files, shard):
                         for kind, path in paths_of(fields["id"]).items():
                             if kind in self.kinds:
                                 add(kind, path, fields["mask" if kind == "fg_mask" else "image"])
