@@ -567,10 +567,11 @@ def test_a_full_disk_is_told_and_the_export_goes_on(
 
     def replace(path: Path, target: Path) -> Path:
         nonlocal finished
-        finished += target.name == "state.json"
-        if finished > 1 + 8:  # the companions, the shards of train
+        if finished == 1 + 8:  # the companions, the shards of train
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        return rename(path, target)
+        renamed = rename(path, target)
+        finished += target.name == "state.json"
+        return renamed
 
     output = tmp_path / "out"
     with pytest.MonkeyPatch.context() as patched:
