@@ -25,6 +25,8 @@ DEFAULT_DISK_GIGABYTES = 25
 
 # Assumptions. From asking for a machine to its first shard: the machine, its driver, the image, the libraries.
 START_MINUTES = 5
+# Of a thread that waits for a picture from a bucket in the same region.
+FETCH_SECONDS = 0.02
 # Beside a GPU all work is done by the threads of one process; of more of them Python makes no use.
 MOST_THREADS = 4
 # How much of its peak a GPU reaches, in full float32 and in bfloat16: small batches and channels, memory-bound layers.
@@ -139,6 +141,8 @@ class Job:
         shards: in how many pieces.
         stored_bytes: of the finished dataset.
         core_seconds: of one core for an example without its depth.
+        pictures: how many pictures an example fetches and decodes again.
+        picture_seconds: of one core to decode one.
         depth_core_seconds: of one core for its depth, or 0 without.
         gpu_operations: of its depth, multiplications and additions, or 0 if no GPU would be used for it.
         precision: "float32" or "bfloat16".
@@ -148,9 +152,16 @@ class Job:
     shards: int
     stored_bytes: float
     core_seconds: float
+    pictures: float
+    picture_seconds: float
     depth_core_seconds: float
     gpu_operations: float
     precision: str
+
+    @property
+    def thread_seconds(self) -> float:
+        """Of one thread for an example without its depth."""
+        return self.core_seconds + self.pictures * (self.picture_seconds + FETCH_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +260,7 @@ def estimate_fleet(job: Job, fleet: Fleet) -> FleetEstimate:
     """
     on_gpu = fleet.accelerators is not None and job.gpu_operations > 0
     cores = min(fleet.machine.vcpus, MOST_THREADS) if fleet.accelerators else fleet.machine.vcpus
-    cores_rate = cores / (job.core_seconds + (0 if on_gpu else job.depth_core_seconds))
+    cores_rate = cores / (job.thread_seconds + (0 if on_gpu else job.depth_core_seconds))
     gpu_rate = None
     if on_gpu and fleet.accelerators:
         precision = fleet.accelerators.gpu.computes_in(job.precision)
@@ -277,6 +288,11 @@ def describe_fleet(job: Job, fleet: Fleet, estimate: FleetEstimate) -> str:
         f"    work     {1 / job.core_seconds:,.0f} examples/s on one core here without depth, x {estimate.cores}"
         f" {'threads of one process' if fleet.accelerators else 'vCPU, each as good as that core'}",
     ]
+    if job.pictures:
+        lines.append(
+            f"    pictures {job.pictures:.2f} for each example again, since not all fit in memory:"
+            f" {FETCH_SECONDS * 1000:g} ms to fetch one (assumed), {job.picture_seconds * 1000:,.1f} to decode it"
+        )
     lines += _describe_depth(job, fleet, estimate)
     if estimate.busy_workers < fleet.workers:
         lines.append(

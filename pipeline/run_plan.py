@@ -22,7 +22,7 @@ from pipeline.console import quiet_libraries
 from pipeline.dataflow_estimate import Fleet, Job, describe_fleet, estimate_fleet, make_fleet, service_accelerator
 from pipeline.options import BuildOptions, beam_options
 from pipeline.run_build import checked_plan, share_processors
-from transforms.assets import Assets
+from transforms.assets import Assets, decoded_again
 from transforms.card import format_bytes
 from transforms.compositing import composite_batch
 from transforms.depth import predict_depth
@@ -34,20 +34,29 @@ from transforms.records import Value, serialize_record
 from transforms.shards import summarize_batch
 
 _SAMPLE = 64
+_PICTURES = 8
 # What a TFRecord adds to every record.
 _RECORD_FRAME = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Per example: encoded bytes of each kind, bytes of the whole record, and seconds on one worker.
+    """What an example takes.
 
-    Compositing and encoding keep one worker busy; depth uses all cores of the machine.
+    Attributes:
+        kind_bytes: encoded bytes of each kind.
+        record_bytes: bytes of the whole record.
+        composite_seconds: of one core, to composite and encode it.
+        pictures: of its two, how many are decoded again, since not all fit in memory.
+        picture_seconds: of one core, to decode one.
+        depth_seconds: of the whole machine, to predict its depth.
     """
 
     kind_bytes: dict[str, float]
     record_bytes: float
     composite_seconds: float
+    pictures: float
+    picture_seconds: float
     depth_seconds: float
 
 
@@ -99,6 +108,8 @@ def dataflow_job(plan: BuildPlan, estimate: Estimate) -> Job:
         shards=plan.layout.num_shards,
         stored_bytes=estimate.record_bytes * size,
         core_seconds=estimate.composite_seconds,
+        pictures=estimate.pictures,
+        picture_seconds=estimate.picture_seconds,
         depth_core_seconds=estimate.depth_seconds * (os.cpu_count() or 1),
         gpu_operations=gpu_operations,
         precision=settings.precision if settings else "float32",
@@ -145,12 +156,35 @@ def measure(plan: BuildPlan) -> Estimate:
     make()  # decodes pictures, loads libraries and builds the network, all of which a build does only once
     encoded, records, composite_seconds, depth_seconds = make()
     kinds = [name for name, value in encoded[0].items() if isinstance(value, bytes)]
+    pictures, picture_seconds = measure_pictures(plan)
     return Estimate(
         kind_bytes={kind: float(np.mean([len(fields[kind]) for fields in encoded])) for kind in kinds},  # type: ignore[arg-type]
         record_bytes=float(np.mean([len(record) for record in records])) + _RECORD_FRAME,
         composite_seconds=composite_seconds / len(placements),
+        pictures=pictures,
+        picture_seconds=picture_seconds,
         depth_seconds=depth_seconds,
     )
+
+
+def measure_pictures(plan: BuildPlan) -> tuple[float, float]:
+    """How many pictures an example decodes again, and the seconds for one, from a few that are spread over all."""
+    product, paths = plan.layout.product, plan.asset_paths
+
+    def some(count: int) -> list[int]:
+        return sorted({int(index) for index in np.linspace(0, count - 1, _PICTURES)})
+
+    start = time.perf_counter()
+    backgrounds = [paths.load_background(index).nbytes for index in some(product.backgrounds)]
+    cutouts = [paths.load_cutout(index).nbytes for index in some(product.foregrounds)]
+    seconds = time.perf_counter() - start
+    again = decoded_again(
+        backgrounds=product.backgrounds,
+        background_bytes=float(np.mean(backgrounds)),
+        cutouts=product.foregrounds,
+        cutout_bytes=float(np.mean(cutouts)),
+    )
+    return again, seconds / (len(backgrounds) + len(cutouts))
 
 
 def describe_plan(plan: BuildPlan, estimate: Estimate) -> str:
@@ -172,7 +206,8 @@ def describe_plan(plan: BuildPlan, estimate: Estimate) -> str:
     lines += [f"  {s.name:8}{s.size:>12,}{plan.layout.shards_of(s):>12,}" for s in plan.layout.splits]
     total = format_bytes(estimate.record_bytes * size)
     lines += ["", f"  About {total} in {plan.layout.num_shards:,} shards, from {_SAMPLE} examples made to see."]
-    per_worker = estimate.composite_seconds * size
+    core_seconds = estimate.composite_seconds + estimate.pictures * estimate.picture_seconds
+    per_worker = core_seconds * size
     if estimate.depth_seconds:
         hours = tqdm.format_interval(estimate.depth_seconds * size)
         rate = 1 / estimate.depth_seconds
@@ -183,7 +218,12 @@ def describe_plan(plan: BuildPlan, estimate: Estimate) -> str:
     else:
         lines.append(
             f"  About {tqdm.format_interval(per_worker)} on one core of this machine"
-            f" ({1 / estimate.composite_seconds:,.0f} examples/s); less in proportion to the workers."
+            f" ({1 / core_seconds:,.0f} examples/s); less in proportion to the workers."
+        )
+    if estimate.pictures:
+        lines.append(
+            f"  Not all pictures fit in memory: {estimate.pictures:.2f} of an example's two are decoded again, in"
+            f" {estimate.picture_seconds * 1000:,.1f} ms each. Fewer or smaller pictures take less."
         )
     lines += [f"  Left out: {bad}" for bad in plan.skipped]
     return "\n".join(lines)

@@ -26,6 +26,8 @@ JOB = Job(
     shards=4_500,
     stored_bytes=200e9,
     core_seconds=0.001,
+    pictures=0,
+    picture_seconds=0.01,
     depth_core_seconds=0.1,
     gpu_operations=2.43e9,
     precision="float32",
@@ -127,6 +129,18 @@ def test_depth_on_processors() -> None:
     assert estimate.gpu_rate is None
     assert estimate.hours == pytest.approx(5 / 60 + 3_600_000 * 0.101 / 40 / 3600)
     assert estimate.dollars == pytest.approx(7.2696, rel=1e-4)
+
+
+def test_pictures_that_are_fetched_again() -> None:
+    fleet = make_fleet(10, "n1-standard-4", T4, None)
+    job = replace(JOB, pictures=1.3)
+    estimate = estimate_fleet(job, fleet)
+    # 1 ms, and 1.3 x (20 + 10) ms, by each of 4 threads
+    assert estimate.cores_rate == pytest.approx(4 / 0.040)
+    assert estimate.hours == pytest.approx(5 / 60 + 1)
+    told = describe_fleet(job, fleet, estimate)
+    assert "1.30 for each example again, since not all fit in memory: 20 ms to fetch one (assumed), 10.0 to" in told
+    assert "limit    the vCPUs; the other waits for it" in told
 
 
 def test_no_depth_on_more_workers_than_shards() -> None:

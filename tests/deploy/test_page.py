@@ -4,12 +4,14 @@ import json
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from deploy.make_metadata import METADATA
 from pipeline.dataflow_estimate import Job, estimate_fleet, make_fleet
 from pipeline.options import beam_options, parse
+from transforms.assets import decoded_again
 
 PAGE = METADATA.with_name("README.md")
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -93,31 +95,37 @@ def test_parameters_of_the_template() -> None:
 
 def table(header: str) -> list[list[str]]:
     """The cells of the rows below a header."""
-    rows = TEXT.split(header)[1].split("\n\n")[0].splitlines()
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if not row.startswith(("| ---", "\n"))]
+    _, *rows = TEXT.split(header)[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
 def test_four_billion_examples() -> None:
     examples = 10_000 * 10_000 * 2 * 20
     core_seconds = 1 / 290
     nets = {"mini": (2 / 100 - core_seconds, 1.44e9), "nyu": (1.914, 245.35e9)}
-    rows = [row for row in table("| depth | workers | GPU | precision | hours | dollars |\n") if row != [""]]
+    pictures = {"background_bytes": 224 * 224 * 3, "cutout_bytes": 123 * 123 * 4}
+    in_one = decoded_again(backgrounds=10_000, cutouts=10_000, **pictures)
+    assert decoded_again(backgrounds=1_667, cutouts=2_000, **pictures) == 0
+    assert f"{in_one:.2f} of its two" in TEXT
+    rows = table("| depth | workers | GPU | precision | hours | dollars | in one, hours | dollars |\n")
     assert len(rows) == 7
-    for net, machine, gpu, precision, hours, dollars in rows:
+    for net, machine, gpu, precision, *figures in rows:
         depth_core_seconds, gpu_operations = nets[net]
         job = Job(
             examples=examples,
             shards=examples // 4000,
             stored_bytes=examples * 64_500,
             core_seconds=core_seconds,
+            pictures=0,
+            picture_seconds=0.01,
             depth_core_seconds=depth_core_seconds,
             gpu_operations=gpu_operations,
             precision=precision,
         )
-        estimate = estimate_fleet(job, make_fleet(500, machine, f"type:{gpu};count:1" if gpu else None, None))
-        assert f"{estimate.hours:.1f}" == hours
-        assert f"{estimate.dollars:,.0f}" == dollars
-        assert f"{job.stored_bytes / 1e12:.0f} TB, ${estimate.storage_dollars:,.0f} a month" in TEXT
+        fleet = make_fleet(500, machine, f"type:{gpu};count:1" if gpu else None, None)
+        estimates = [estimate_fleet(job, fleet), estimate_fleet(replace(job, pictures=in_one), fleet)]
+        assert figures == [text for each in estimates for text in (f"{each.hours:.1f}", f"{each.dollars:,.0f}")]
+        assert f"{job.stored_bytes / 1e12:.0f} TB, ${estimates[0].storage_dollars:,.0f} a month" in TEXT
     assert f"{examples // 4000:,} shards of {4000 * 64_500 / 1e6:.0f} MB" in TEXT
 
 
