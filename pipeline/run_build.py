@@ -195,5 +195,6 @@ def told_failures(command: str = "build", again: str = ": it goes on from the fi
                 f"The {command} stopped: {system[-1]}. Mend that, then run the same command again{again}."
             ) from error
         if isinstance(error, MemoryError) or "MemoryError" in f"{error}":
-            raise RunError("Memory ran out; use a smaller --examples_per_shard or fewer workers.") from error
+            smaller = "a smaller --examples_per_shard or " if command == "build" else ""
+            raise RunError(f"Memory ran out; use {smaller}fewer workers.") from error
         raise

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -56,7 +57,7 @@ def run_cutout(options: CutoutOptions, beam_flags: Sequence[str]) -> None:
     _refuse_missing_packages()
     _refuse_overlap(options)
     found, unlisted = find_pictures(options.photos, "--photos")
-    if unlisted and not options.skip_bad_inputs:
+    if unlisted and not (options.skip_bad_inputs and found):
         raise _bad_photos(unlisted, len(found) + len(unlisted), "")
     photos = [Photo(one.path, one.label) for one in found]
     files = CutoutFiles(options.output)
@@ -75,8 +76,10 @@ def run_cutout(options: CutoutOptions, beam_flags: Sequence[str]) -> None:
     files.tidy_up()
     print(_summarize(files, summary))
     bad = [BadInput(photo.path, record.bad) for photo, record in zip(photos, records, strict=True) if record.bad]
-    if bad and not options.skip_bad_inputs:
+    if bad and not (options.skip_bad_inputs and len(bad) < len(photos)):
         raise _bad_photos(bad, len(photos), "; all others are cut out")
+    for one in (*unlisted, *bad):
+        print(f"Left out: {one}", file=sys.stderr)
 
 
 def _refuse_missing_packages() -> None:
@@ -86,7 +89,10 @@ def _refuse_missing_packages() -> None:
 
 def _refuse_overlap(options: CutoutOptions) -> None:
     """Cut-outs among the photographs would be cut out again, and could replace them."""
-    photos, output = root_folder(options.photos).rstrip("/") + "/", options.output.rstrip("/") + "/"
+    photos, output = (
+        (path if "://" in path else str(Path(path).resolve())).rstrip("/") + "/"
+        for path in (root_folder(options.photos), options.output)
+    )
     if photos.startswith(output) or output.startswith(photos):
         raise InputError(
             f"--output: {options.output} and the photographs of --photos {options.photos} lie in each other; name a"
@@ -241,6 +247,8 @@ def _write_results(files: CutoutFiles, photos: Sequence[Photo], records: Sequenc
         reason = record.bad or "; ".join(record.doubts)
         rows.writerow([photo.path, result, reason, *record.size, *record.box, record.coverage])
     files.write(files.path_aside(_RESULTS), table.getvalue().encode())
+    for name in filesystems.list_prefix(files.aside, _SHEET):
+        filesystems.delete_file(files.path_aside(name))
     for name, labels in ((_SHEET, results["ready"]), (_DOUBTFUL_SHEET, results["doubtful"])):
         _write_sheets(files, name, labels)
     counts = {result: len(labels) for result, labels in results.items()}

@@ -254,5 +254,5 @@ def _reported(path: str, doing: str = "write") -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(
             f"Cannot {doing} {path}: {reason}. Free space there or mend its permissions, then run the same command"
-            " again: it goes on from the finished shards."
+            " again: it goes on from what is finished."
         ) from error

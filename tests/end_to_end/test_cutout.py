@@ -191,10 +191,11 @@ def test_doubtful_ones_lie_apart_and_can_be_accepted(
     assert summary["doubts"]["dog/pack"] == ["it is in 5 pieces"]
     assert (output / "_cutout/contact_sheet_doubtful_001.png").exists()
 
+    draw_photo(photos / "wall.png", 3)
     (output / "_cutout/doubtful/dog/pack.png").rename(output / "dog/pack.png")
     before = (output / "dog/pack.png").stat().st_mtime_ns
     assert run(photos, output) == 0
-    assert "dog/pack" in cutouts(output)
+    assert cutouts(output) == sorted([*PHOTOS, "dog/pack", "wall"])
     assert (output / "dog/pack.png").stat().st_mtime_ns == before
 
 
@@ -222,12 +223,21 @@ def test_bad_photographs_are_named_and_the_others_cut_out(
     ]
     assert cutouts(output) == list(PHOTOS)
     assert run(photos, output, "--skip_bad_inputs") == 0
+    assert f"Left out: {photos}/dog/cut.jpg is truncated" in capfd.readouterr().err
     assert json.loads((output / "_cutout/summary.json").read_bytes())["bad"] == 2
 
     draw_photo(photos / "dog/cut.jpg", 5)
     (photos / "ghost.png").unlink()
     assert run(photos, output) == 0
     assert "dog/cut" in cutouts(output)
+
+
+def test_not_one_photograph_can_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/rex.jpg").write_bytes(b"no picture")
+    assert run(tmp_path / "photos", tmp_path / "cutouts", "--skip_bad_inputs") == 2
+    assert "1 of 1 photographs cannot be used" in capfd.readouterr().err
+    assert not list((tmp_path / "cutouts").rglob("*.png"))
 
 
 def use_one_name_twice(photos: Path) -> str:
@@ -257,7 +267,7 @@ def test_wrong_use(photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert "--model: invalid choice: 'u3net'" in one_line(capfd, *cutout, "--model=u3net")
     assert "did you mean --model?" in one_line(capfd, *cutout, "--modle=u2net")
     assert "there is no folder /nowhere" in one_line(capfd, *cutout, "--photos=/nowhere")
-    for output in (photos, photos / "cutouts", photos.parent):
+    for output in (photos, photos / "cutouts", photos.parent, tmp_path / "out/../photos"):
         assert "lie in each other" in one_line(capfd, *cutout, f"--output={output}")
     assert not (tmp_path / "out").exists()
 
