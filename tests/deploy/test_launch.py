@@ -41,6 +41,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     return draw_inputs(tmp_path_factory.mktemp("inputs"), 48)
 
 
+@pytest.mark.slow
 def test_makes_what_build_makes(inputs: Inputs, tmp_path: Path) -> None:
     assert commands.run(["build", *inputs.flags, *FLAGS, f"--data_dir={tmp_path / 'built'}"]) == 0
     parameters = (*inputs.flags, *FLAGS, f"--data_dir={tmp_path / 'launched'}")
@@ -71,6 +72,7 @@ def test_a_mistake_is_one_sentence(inputs: Inputs, tmp_path: Path, capfd: pytest
     assert "--overwrite" in line
 
 
+@pytest.mark.slow
 def test_stages_the_job_and_does_not_wait(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     buckets = Buckets()
     buckets.replace_service(monkeypatch)
