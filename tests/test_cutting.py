@@ -250,8 +250,9 @@ def strips(number: int) -> Alpha:
         pytest.param(blocks((2, 2, 96, 96)), "it fills 92% of the picture", id="almost everything"),
         pytest.param(blocks((40, 0, 60, 100)), "it touches 3 borders of the picture", id="borders"),
         pytest.param(strips(4), "it is in 4 pieces", id="pieces"),
+        pytest.param(disc(200, 200, 60, 2), "", id="clear edge"),
         pytest.param(
-            disc(100, 100, 25, 40), "79% of it is neither clearly object nor background", id="soft everywhere"
+            disc(200, 200, 60, 10), "its edge is unclear: 3.9% of the picture's longest side wide", id="unclear edge"
         ),
     ],
 )

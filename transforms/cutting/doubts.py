@@ -1,5 +1,8 @@
 """Whether a cut-out looks wrong, so that a person should look at it. A pure function of its alpha channel."""
 
+import cv2
+import numpy as np
+
 from transforms.cutting.matting import SOLID, Alpha, label_pieces
 
 _LEAST_COVERAGE = 0.01
@@ -8,8 +11,12 @@ _MOST_BORDERS = 2
 # Share of a side of the picture that is solid, from which it counts as touched.
 _TOUCH = 0.05
 _MOST_PIECES = 3
-# Share of what is not transparent that is neither clearly in nor out.
-_MOST_UNDECIDED = 0.4
+# Mean width of the edge, share of the picture's longest side and, since every edge is soft over some pixels, at least
+# these. Of 144 cut-outs with known alpha 62 % of those with an IoU below 0.8 have a wider one, and 12 % of the others;
+# how far the guess was from 0 and 1, how ragged the outline is, or a second look from nearer tell them apart less well.
+_WIDEST_EDGE = 0.005
+_WIDEST_EDGE_PIXELS = 3
+# An edge is where alpha differs from 0 and from 1 by more than this.
 _CLEAR = 0.1
 
 NOTHING = "nothing was found in it"
@@ -35,8 +42,15 @@ def doubts(alpha: Alpha) -> tuple[str, ...]:
         reasons.append(f"it touches {touched} borders of the picture")
     if (pieces := len(label_pieces(solid)[1])) > _MOST_PIECES:
         reasons.append(f"it is in {pieces} pieces")
-    visible = alpha > 0
-    undecided = float(((alpha > _CLEAR) & (alpha < 1 - _CLEAR)).sum() / visible.sum())
-    if undecided > _MOST_UNDECIDED:
-        reasons.append(f"{undecided:.0%} of it is neither clearly object nor background")
+    width = _edge_width(alpha)
+    if width > max(_WIDEST_EDGE * max(alpha.shape), _WIDEST_EDGE_PIXELS):
+        reasons.append(f"its edge is unclear: {width / max(alpha.shape):.1%} of the picture's longest side wide")
     return tuple(reasons)
+
+
+def _edge_width(alpha: Alpha) -> float:
+    """Mean, pixels: the area of the edge over the length of the outline."""
+    outlines, _ = cv2.findContours((alpha >= SOLID).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    length = sum(cv2.arcLength(outline, closed=True) for outline in outlines)
+    # A single pixel has an outline without length.
+    return float(((alpha > _CLEAR) & (alpha < 1 - _CLEAR)).sum() / max(length, 1))
