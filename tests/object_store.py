@@ -108,8 +108,8 @@ class ObjectStore(FileSystem):
     def _list(self, dir_or_prefix: str) -> Iterator[FileMetadata]:
         return (FileMetadata(name, size) for name, size in here().sizes(dir_or_prefix).items())
 
-    def create(self, path: str, mime_type: str = "", compression_type: str = CompressionTypes.AUTO) -> "io.BytesIO":
-        return _Upload(_checked(path))
+    def create(self, path: str, mime_type: str = "", compression_type: str = CompressionTypes.AUTO) -> io.BytesIO:
+        return Upload(_checked(path))
 
     def open(self, path: str, mime_type: str = "", compression_type: str = CompressionTypes.AUTO) -> io.BytesIO:
         return io.BytesIO(here().get(_checked(path)))
@@ -144,7 +144,7 @@ class ObjectStore(FileSystem):
                 here().delete(name)
 
 
-class _Upload(io.BytesIO):
+class Upload(io.BytesIO):
     def __init__(self, path: str) -> None:
         super().__init__()
         self._path = path

@@ -25,6 +25,7 @@ from tests.end_to_end.helpers import (
     stop_when,
 )
 from tests.object_store import Objects, ObjectStore, StoreError, here, upload
+from transforms import filesystems
 
 BUCKET = "store://bucket"
 DATA = f"{BUCKET}/data"
@@ -108,9 +109,10 @@ def test_same_files_as_on_a_local_disk(complete: Objects, small_build: dict[str,
 
 
 def test_nothing_else_is_left_in_the_store(complete: Objects, uploaded: Path) -> None:
-    others = {name: data for name, data in complete.content("").items() if not name.startswith(f"{DATASET}")}
-    before = Objects(uploaded).content("")
-    assert {name for name in others if not name.startswith(DATA)} == before.keys() - {f"{DATASET}/"}
+    def others(objects: Objects) -> dict[str, bytes]:
+        return {name: data for name, data in objects.content("").items() if not name.startswith(DATA)}
+
+    assert others(complete) == others(Objects(uploaded))
 
 
 def test_a_complete_dataset_is_left_alone(
@@ -248,18 +250,20 @@ def test_writes_that_fail_leave_no_partial_file(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    # So that a shard is many pieces: what was written of it before a failure appears, for closing comes after that.
+    monkeypatch.setattr(filesystems, "_COPY_CHUNK", 1000)
     finished = 0
     for owner, method, afterwards in (
         (ObjectStore, "create", False),
-        (object_store._Upload, "write", False),
-        (object_store._Upload, "write", True),  # what arrived before the failure appears, as closing comes after it
+        (object_store.Upload, "write", False),
+        (object_store.Upload, "write", True),
         (Objects, "put", False),
         (ObjectStore, "copy", False),
         (ObjectStore, "copy", True),
         (ObjectStore, "delete", False),
     ):
         with monkeypatch.context() as patched:
-            fail_once(patched, owner, method, 3, afterwards=afterwards)
+            fail_once(patched, owner, method, 4, afterwards=afterwards)
             capfd.readouterr()
             # Here and now: threads of a failed build would go on for a while.
             assert run("build", *flags, *ONE_WORKER) == 1, method
@@ -267,7 +271,7 @@ def test_writes_that_fail_leave_no_partial_file(
         assert line.startswith(f"fgbg: Cannot write {DATA}/{NAME}")
         assert f"503 {method} is not available" in line
         assert_no_partial_files(small_build)
-        assert not [name for name in here().sizes(DATA) if "/tmp/" in name] or method == "delete"
+        assert not any("/tmp/" in name for name in here().sizes(DATA))
         assert len(shards()) >= finished
         finished = len(shards())
     assert 0 < finished < 10
@@ -302,15 +306,15 @@ def test_worker_processes_killed_and_started_again(
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     assert dataset_files() == small_build
-    if len(made_before) < 10:
-        assert "Going on after" in stderr
+    assert "Going on after" in stderr
     assert {name: here().changed(name) for name in made_before} == made_before
 
     store = os.environ[object_store.FOLDER_VARIABLE]
     for number in range(2):
         folder = tmp_path / str(number)
         made = [line.split(" ", 1) for line in (folder / "made").read_text().splitlines()]
-        allowed = (f"{store}/", f"{folder}/tmp/", f"{folder}/home/", "/dev/")
+        fonts = (f"{folder}/home/.cache/matplotlib", f"{folder}/home/.config/matplotlib")
+        allowed = (f"{store}/", f"{folder}/tmp/", *fonts, "/dev/")
         assert [path for _, path in made if not path.startswith(allowed)] == []
         assert any(path.startswith(store) for _, path in made)
         assert list((folder / "cwd").iterdir()) == []
