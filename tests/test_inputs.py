@@ -179,11 +179,13 @@ def test_other_files(tmp_path: Path, name: str) -> None:
         ("litter", "--backgrounds: the folder {} holds no pictures; put some in or name another."),
         ("nowhere", "--backgrounds: there is no folder {}; check the path."),
         ("*.jpg", "--backgrounds: no file matches {}; check the pattern."),
+        ("one/a.png", "--backgrounds: {} is one picture; name its folder, or a pattern that matches it."),
     ],
 )
 def test_nothing_there(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     fill(tmp_path / "litter", ".DS_Store")
+    fill(tmp_path / "one", "a.png")
     with pytest.raises(InputError) as caught:
         find(tmp_path / name)
     assert str(caught.value) == message.format(tmp_path / name)

@@ -106,6 +106,8 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
             raise InputError(f"{flag}: no file matches {folder_or_glob}; check the pattern.")
         if not filesystems.exists(folder_or_glob):
             raise InputError(f"{flag}: there is no folder {folder_or_glob}; check the path.")
+        if PurePosixPath(folder_or_glob).suffix.lower() in pictures.SUFFIXES:
+            raise InputError(f"{flag}: {folder_or_glob} is one picture; name its folder, or a pattern that matches it.")
         raise InputError(f"{flag}: the folder {folder_or_glob} holds no pictures; put some in or name another.")
     return sorted(found.values(), key=lambda one: one.label), bad
 
