@@ -23,8 +23,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Beam asks for another google-apitools from Python 3.13 on.
 lock: $(VENV)/installed-test
-	$(BIN)/pip freeze --exclude-editable | grep -v '^-e ' > constraints.txt
+	$(BIN)/pip freeze --exclude-editable | grep -v '^-e ' \
+		| sed -e 's/+cpu$$//' -e '/^google-apitools==/s/$$/; python_version < "3.13"/' > constraints.txt
 
 clean:
 	rm -rf $(VENV) $(DEMO)

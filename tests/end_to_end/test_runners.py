@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners import job
+from apache_beam.runners.job.utils import struct_to_dict
 from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from pipeline import options
@@ -29,9 +29,10 @@ class _JobService(LocalJobServicer):
     def __init__(self) -> None:
         super().__init__()
         self.told: dict[str, Any] = {}
+        self.port = self.start_grpc_server()
 
     def create_beam_job(self, preparation_id: str, job_name: str, pipeline: Any, options: Any) -> Any:
-        told = job.utils.struct_to_dict(options)
+        told = struct_to_dict(options)
         self.told = {key.removeprefix("beam:option:").removesuffix(":v1"): value for key, value in told.items()}
         return super().create_beam_job(preparation_id, job_name, pipeline, options)
 
@@ -39,7 +40,6 @@ class _JobService(LocalJobServicer):
 @pytest.fixture
 def service() -> Iterator[_JobService]:
     service = _JobService()
-    service.port = service.start_grpc_server()
     yield service
     service.stop()
 
