@@ -32,6 +32,7 @@ _LOCAL_RUNNER = "FnApiRunner"
 _REFUSED_RUNNERS = {
     "Dask": "loses parts of this pipeline without a word",
     "Interactive": "runs only what the cells of a notebook define",
+    **dict.fromkeys(("KafkaStreams", "Trivial"), "has no side inputs, without which statistics cannot be added up"),
 }
 # What Beam's options say of workers when nobody has.
 _BEAMS_WORKERS = ("in_memory", 1)

@@ -75,7 +75,6 @@ def test_a_job_service_gets_the_pipeline_and_all_flags(
         {"runner": "DataflowRunner", "sdk_container_image": "eu.gcr.io/p/image:1", "sdk_location": "container"},
         {"runner": "DataflowRunner", "setup_file": "./setup.py", "no_auth": True, "save_main_session": True},
         {"runner": "DataflowRunner", "experiments": ["use_runner_v2"], "dataflow_service_options": ["enable_prime"]},
-        {"runner": "KafkaStreamsRunner", "kafka_streams_job_server_jar": "/opt/server.jar"},
         {"runner": "BundleBasedDirectRunner"},
     ],
 )
@@ -100,6 +99,8 @@ def test_flags_are_passed_through_unchanged(given: dict[str, Any]) -> None:
         ("apache_beam.runners.dask.dask_runner.DaskRunner", "the Dask runner loses"),
         ("InteractiveRunner", "the Interactive runner runs only what the cells of a notebook define"),
         ("interactive", "the Interactive runner runs only"),
+        ("KafkaStreamsRunner", "the KafkaStreams runner has no side inputs"),
+        ("apache_beam.runners.trivial_runner.TrivialRunner", "the Trivial runner has no side inputs"),
     ],
 )
 def test_runners_that_are_refused(runner: str, told: str) -> None:
