@@ -65,7 +65,7 @@ def refine_alpha(picture: Pixels, guess: Alpha) -> Alpha:
             covariance = mean(guide[..., i] * guide[..., j]) - mean_guide[..., i] * mean_guide[..., j]
             variance[..., i, j] = variance[..., j, i] = covariance + np.float32(_NOISE * (i == j))
     with_guess = mean(guide * guess[..., np.newaxis]) - mean_guide * mean_guess[..., np.newaxis]
-    slope = np.linalg.solve(variance, with_guess[..., np.newaxis])[..., 0]
+    slope = np.linalg.solve(variance, with_guess[..., np.newaxis])[..., 0].astype(np.float32, copy=False)
     offset = mean_guess - (slope * mean_guide).sum(axis=-1)
     return _without_haze((mean(slope) * guide).sum(axis=-1) + mean(offset))
 
