@@ -27,7 +27,6 @@ ON_DATAFLOW = (
     "--staging_location=gs://work/staging",
     "--service_account_email=fgbg@a-project.iam.gserviceaccount.com",
     "--sdk_container_image=us-central1-docker.pkg.dev/a-project/fgbg/worker-gpu:1",
-    "--sdk_location=container",
     "--experiments=use_runner_v2,no_use_multiple_sdk_containers",
     "--dataflow_service_options=worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver",
     "--max_num_workers=10",
@@ -73,7 +72,7 @@ def test_a_mistake_is_one_sentence(inputs: Inputs, tmp_path: Path, capfd: pytest
 
 
 @pytest.mark.slow
-def test_stages_the_job_and_does_not_wait(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_the_job_and_does_not_wait(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     buckets = Buckets()
     buckets.replace_service(monkeypatch)
     monkeypatch.setattr(socket, "getaddrinfo", _refuse)
@@ -97,6 +96,7 @@ def test_stages_the_job_and_does_not_wait(inputs: Inputs, tmp_path: Path, monkey
     assert workers["machineType"] == "g2-standard-8"
     assert workers["autoscalingSettings"]["maxNumWorkers"] == 10
     (container,) = workers["sdkHarnessContainerImages"]
+    assert not any("dataflow_python_sdk" in name for name in buckets.objects)
     assert container["containerImage"] == "us-central1-docker.pkg.dev/a-project/fgbg/worker-gpu:1"
     assert {"use_runner_v2", "no_use_multiple_sdk_containers"} <= set(job["environment"]["experiments"])
     given = {option["key"]: option["value"] for option in job["environment"]["sdkPipelineOptions"]["display_data"]}
