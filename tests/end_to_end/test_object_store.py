@@ -313,8 +313,9 @@ def test_worker_processes_killed_and_started_again(
     for number in range(2):
         folder = tmp_path / str(number)
         made = [line.split(" ", 1) for line in (folder / "made").read_text().splitlines()]
-        fonts = (f"{folder}/home/.cache/matplotlib", f"{folder}/home/.config/matplotlib")
-        allowed = (f"{store}/", f"{folder}/tmp/", *fonts, "/dev/")
+        # Matplotlib's list of fonts, settings of Keras.
+        settings = tuple(f"{folder}/home/{name}" for name in (".cache", ".config", ".keras"))
+        allowed = (f"{store}/", f"{folder}/tmp/", *settings, "/dev/")
         assert [path for _, path in made if not path.startswith(allowed)] == []
         assert any(path.startswith(store) for _, path in made)
         assert list((folder / "cwd").iterdir()) == []
