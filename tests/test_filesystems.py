@@ -142,13 +142,17 @@ def test_deleting_what_is_not_there_does_nothing(tmp_path: Path) -> None:
     filesystems.delete_tree(str(tmp_path / "nowhere"))
 
 
-def test_deleting(tmp_path: Path) -> None:
-    (tmp_path / "a/b").mkdir(parents=True)
-    (tmp_path / "a/b/file").touch()
-    (tmp_path / "file").touch()
-    filesystems.delete_file(str(tmp_path / "file"))
-    filesystems.delete_tree(str(tmp_path / "a"))
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("name", ["a", "a[1]", "a*"])
+def test_deleting(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    (folder / "b").mkdir(parents=True)
+    (folder / "b/file").touch()
+    (folder / "file").touch()
+    (tmp_path / "a1").touch()
+    filesystems.delete_file(str(folder / "file"))
+    assert list(folder.iterdir()) == [folder / "b"]
+    filesystems.delete_tree(str(folder))
+    assert list(tmp_path.iterdir()) == [tmp_path / "a1"]
 
 
 def test_only_local_folders_are_local(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +34,7 @@ from tests.end_to_end.helpers import (
     start,
     stop_when,
 )
+from transforms import filesystems
 
 # 240 examples in 20 shards; lossless, so that a shard takes a moment.
 SHARDS = 20
@@ -425,7 +427,7 @@ def test_what_cannot_be_deleted(
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(shutil, "rmtree", refuse)
+    monkeypatch.setattr(filesystems, "shutil", SimpleNamespace(rmtree=refuse))
     assert build(complete, inputs, *FLAGS, "--overwrite") == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert f"Cannot delete {dataset_folder(complete)}" in line
