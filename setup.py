@@ -21,7 +21,7 @@ TEST = [
     "pycocotools>=2.0.10",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
-    "rembg[cpu]>=2.0.69,<3",
+    "rembg[cpu]>=2.0.86,<3",
     "ruff>=0.11",
     "scipy>=1.15",
     "tf_keras>=2.18",
@@ -73,7 +73,7 @@ setup(
     ],
     extras_require={
         "coco": ["pycocotools>=2.0.10"],  # `export --format coco`
-        "cutout": ["rembg[cpu]>=2.0.69,<3"],  # `cutout`; brings ONNX Runtime and PyMatting
+        "cutout": ["rembg[cpu]>=2.0.86,<3"],  # `cutout`; brings ONNX Runtime and PyMatting
         "gcp": GCP,  # gs:// paths, DataflowRunner
         "gpu": ['tensorflow[and-cuda]>=2.21,<3; sys_platform == "linux"'],
         "openvino": ["openvino>=2025.0"],

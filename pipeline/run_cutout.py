@@ -161,8 +161,8 @@ def _find_unfinished(files: CutoutFiles, photos: Sequence[Photo]) -> list[Photo]
     gone = sorted(recorded - {photo.label for photo in photos})
     if left := [label for label in gone if has_cutout(label)]:
         raise InputError(
-            f"--output: {files.directory} has cut-outs of {len(left)} photographs that are not in --photos (the first"
-            f" is {left[0]}); put the photographs back, delete the cut-outs, or name another folder."
+            f"--output: {files.directory} holds cut-outs whose photographs are not in --photos: {len(left)} (the first is"
+            f" {left[0]}); put the photographs back, delete the cut-outs, or name another folder."
         )
     for label in gone:
         files.forget(label)
@@ -282,9 +282,7 @@ def _summarize(files: CutoutFiles, summary: dict[str, Any]) -> str:
         f"  {summary['ready']:,} cut-outs of {summary['photographs']:,} photographs; look at {aside}/{_SHEET}_001.png",
     ]
     if doubts := summary["doubts"]:
-        lines.append(
-            f"  {len(doubts):,} doubtful ones are in {aside}/doubtful; move those that are good to their place:"
-        )
+        lines.append(f"  doubtful: {len(doubts):,}, in {aside}/doubtful; move those that are good to their place:")
         lines += [f"    {label}: {'; '.join(reasons)}" for label, reasons in list(doubts.items())[:_MOST_TOLD]]
         if len(doubts) > _MOST_TOLD:
             lines.append(f"    and {len(doubts) - _MOST_TOLD:,} more: see {aside}/{_RESULTS}")

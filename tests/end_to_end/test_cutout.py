@@ -183,7 +183,7 @@ def test_doubtful_ones_lie_apart_and_can_be_accepted(
     output = tmp_path / "cutouts"
     assert run(photos, output) == 0
     told = capfd.readouterr().out
-    assert "2 doubtful ones" in told
+    assert f"doubtful: 2, in {output}/_cutout/doubtful" in told
     assert "dog/pack: it is in 5 pieces" in told
     assert cutouts(output) == list(PHOTOS)
     summary = json.loads((output / "_cutout/summary.json").read_bytes())
@@ -283,7 +283,7 @@ def test_another_output_is_refused_and_what_differs_is_named(
     told = one_line(capfd, *cutout, "--objects=largest")
     assert "--objects is all there and largest here" in told
     (photos / "cat/tom.jpg").unlink()
-    assert "cut-outs of 1 photographs that are not in --photos (the first is cat/tom)" in one_line(capfd, *cutout)
+    assert "whose photographs are not in --photos: 1 (the first is cat/tom)" in one_line(capfd, *cutout)
     assert content(output) == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("Dear Rex")

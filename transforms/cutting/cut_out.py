@@ -1,7 +1,10 @@
 """From a photograph to its cut-out: one photograph in, one PNG and its record out."""
 
 import hashlib
+import io
+import threading
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -16,13 +19,18 @@ from transforms.cutting.files import CutoutFiles, Photo, Record
 from transforms.cutting.matting import assemble, clean_alpha, estimate_colours, refine_alpha
 from transforms.cutting.models import Model, load_model
 from transforms.encoding import encode_rgba
-from transforms.pictures import MASK_THRESHOLD, PictureError, Pixels, decode_picture, resize_cutout
+from transforms.pictures import MASK_THRESHOLD, PictureError, Pixels, decode_picture
 
 # Longest side at which alpha is found: more than what networks see, and bounded for a photograph of any size.
 WORKING_SIDE = 1024
 
 # Longest side on contact sheets.
 _THUMBNAIL_SIDE = 128
+
+# A process works on one photograph of more pixels than this at a time, whatever its number of threads: each needs up to
+# 20 bytes a pixel.
+_LARGE = 1 << 24
+_ONE_LARGE = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +113,35 @@ def _cut_and_write(photo: Photo, files: CutoutFiles, model: Model, settings: Cut
     except OSError as error:
         return Record(photo.label, "", bad=f"cannot be read ({error.strerror or error})")
     sha256 = hashlib.sha256(data).hexdigest()
+    with _ONE_LARGE if _is_large(data) else nullcontext():
+        try:
+            picture = load_photo(data)
+        except PictureError as error:
+            return Record(photo.label, sha256, bad=str(error))
+        size = picture.size
+        cutout = cut_out(picture, model, only_largest=settings.only_largest)
+        del picture, data  # before the cut-out is encoded, which takes as much again
+        if cutout.rgba is None:
+            return Record(photo.label, sha256, doubts=cutout.doubts, size=size)
+        files.write(files.cutout(photo.label, doubtful=bool(cutout.doubts)), encode_rgba(cutout.rgba))
+        opaque = np.count_nonzero(cutout.rgba[..., 3] >= MASK_THRESHOLD)
+        return Record(
+            photo.label,
+            sha256,
+            doubts=cutout.doubts,
+            size=size,
+            box=cutout.box,
+            coverage=round(opaque / (size[0] * size[1]), 4),
+            thumbnail=encode_rgba(np.asarray(_reduced(Image.fromarray(cutout.rgba), _THUMBNAIL_SIDE))),
+        )
+
+
+def _is_large(data: bytes) -> bool:
     try:
-        picture = load_photo(data)
-    except PictureError as error:
-        return Record(photo.label, sha256, bad=str(error))
-    del data
-    cutout = cut_out(picture, model, only_largest=settings.only_largest)
-    if cutout.rgba is None:
-        return Record(photo.label, sha256, doubts=cutout.doubts, size=picture.size)
-    files.write(files.cutout(photo.label, doubtful=bool(cutout.doubts)), encode_rgba(cutout.rgba))
-    return Record(
-        photo.label,
-        sha256,
-        doubts=cutout.doubts,
-        size=picture.size,
-        box=cutout.box,
-        coverage=round(float((cutout.rgba[..., 3] >= MASK_THRESHOLD).sum() / (picture.width * picture.height)), 4),
-        thumbnail=encode_rgba(_thumbnail(cutout.rgba)),
-    )
-
-
-def _thumbnail(rgba: Pixels) -> Pixels:
-    height, width = rgba.shape[:2]
-    factor = min(1.0, _THUMBNAIL_SIDE / max(width, height))
-    return resize_cutout(rgba, (max(1, round(width * factor)), max(1, round(height * factor))))
+        with Image.open(io.BytesIO(data)) as image:
+            return image.width * image.height > _LARGE
+    except Exception:  # Pillow has many for what is no picture; whoever decodes it will tell
+        return False
 
 
 class CutOutPhotos(beam.PTransform):

@@ -154,7 +154,7 @@ def assemble(
         cutout[rows, :, :3] = np.rint(np.clip(f, 0, 255)) * (a > 0)
         cutout[rows, :, 3] = strip
     x, y, width, height = cv2.boundingRect(cutout[..., 3])
-    return np.ascontiguousarray(cutout[y : y + height, x : x + width]), (left + x, top + y, width, height)
+    return cutout[y : y + height, x : x + width], (left + x, top + y, width, height)
 
 
 def _full_size_box(alpha: Pixels, size: tuple[int, int]) -> tuple[int, int, int, int]:
