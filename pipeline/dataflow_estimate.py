@@ -12,8 +12,9 @@ from math import ceil
 from transforms.card import format_bytes
 from transforms.errors import InputError
 
-# Dollars, of Dataflow's batch workers: not those of bare machines, which are lower.
-PRICES_OF = "public list prices, us-central1, June 2025"
+# Dollars, of Dataflow's batch workers: not those of bare machines, which are lower. Rounded figures to plan with, not
+# looked up on the day: those of GPUs are list prices of bare machines and a fifth more.
+PRICES_OF = "about the list prices of us-central1 in 2025"
 VCPU_HOUR = 0.056
 GIGABYTE_HOUR = 0.003557
 DISK_GIGABYTE_HOUR = 0.000054

@@ -162,7 +162,7 @@ def test_every_figure_is_told() -> None:
         "    price    $0.699 an hour and worker: 4 vCPU x $0.056, 15 GB x $0.003557, disk 25 GB x $0.000054, 1 x $0.42",
         "    shuffle  numbers of shards and sums only: nothing to speak of",
         "    storage  200.0 GB x $0.02 a GB: $4.00 a month",
-        "    Prices are public list prices, us-central1, June 2025: see cloud.google.com/dataflow/pricing for yours.",
+        "    Prices are about the list prices of us-central1 in 2025: see cloud.google.com/dataflow/pricing for yours.",
     ]
 
 

@@ -17,6 +17,7 @@ from tensorflow_datasets.core.dataset_info import DatasetIdentity, dataset_info_
 from tensorflow_datasets.core.utils import file_utils
 
 from tfds_builder.features import Labels, Schema
+from tfds_builder.registration import register_with_tfds
 
 if TYPE_CHECKING:
     from pipeline.options import BuildOptions
@@ -282,3 +283,7 @@ def _beam_options(download_config: Any) -> Any:
     if download_config.beam_runner is not None:
         options.view_as(StandardOptions).runner = download_config.beam_runner
     return options
+
+
+# Whoever imports this before TFDS has it imported here, too early for the builders, which are made of what is above.
+register_with_tfds()

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 _TFDS = "tensorflow_datasets"
+_BASE = "tfds_builder.builder"
 _DATASETS = ("fg_bg_depth", "fg_bg_depth_background", "fg_bg_depth_foreground")
 
 
@@ -38,7 +39,9 @@ class _AfterTfds:
 
         def execute_and_register(module: ModuleType) -> None:
             execute(module)
-            _import_builders()
+            # If it was the base of the builders that imported TFDS, it calls us when it is ready.
+            if _BASE not in sys.modules:
+                _import_builders()
 
         spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
         return spec

@@ -18,6 +18,8 @@ HEAVY = "('tensorflow', 'apache_beam', 'pipeline', 'transforms')"
         "import tensorflow_datasets as tfds, tfds_builder",
         "import tfds_builder, tensorflow_datasets as tfds",
         "import tfds_builder.features, tensorflow_datasets as tfds",
+        "import tfds_builder.builder, tensorflow_datasets as tfds",
+        "from tfds_builder import FgBgDepthConfig; import tensorflow_datasets as tfds",
     ],
 )
 def test_registered_in_whichever_order(imports: str, tmp_path: Path) -> None:
