@@ -161,8 +161,8 @@ def _find_unfinished(files: CutoutFiles, photos: Sequence[Photo]) -> list[Photo]
     gone = sorted(recorded - {photo.label for photo in photos})
     if left := [label for label in gone if has_cutout(label)]:
         raise InputError(
-            f"--output: {files.directory} holds cut-outs whose photographs are not in --photos: {len(left)} (the first is"
-            f" {left[0]}); put the photographs back, delete the cut-outs, or name another folder."
+            f"--output: {files.directory} holds cut-outs whose photographs are not in --photos: {len(left)} (the first"
+            f" is {left[0]}); put the photographs back, delete the cut-outs, or name another folder."
         )
     for label in gone:
         files.forget(label)

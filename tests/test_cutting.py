@@ -232,6 +232,11 @@ def test_opaque_alpha_is_ignored_and_a_cutout_refused() -> None:
         load_photo(encoded(cutout()))
 
 
+def test_a_single_pixel_is_no_photograph() -> None:
+    with pytest.raises(PictureError, match="is a single pixel"):
+        load_photo(encoded(photo(1, 1)))
+
+
 # Doubts
 
 

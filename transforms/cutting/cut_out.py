@@ -65,13 +65,15 @@ def load_photo(data: bytes) -> Image.Image:
     """A photograph, upright, RGB.
 
     Raises:
-        PictureError: the bytes cannot be decoded, or show a cut-out already.
+        PictureError: the bytes cannot be decoded, or show a cut-out already or nothing at all.
     """
     image = decode_picture(data)
     if image.mode == "RGBA":
         if image.getchannel("A").getextrema() != (255, 255):
             raise PictureError("is transparent already; put it among the foregrounds as it is")
         image = image.convert("RGB")
+    if image.size == (1, 1):
+        raise PictureError("is a single pixel")
     return image
 
 
