@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 from apache_beam.utils.shared import Shared
 from PIL import Image
 
@@ -20,6 +19,9 @@ from transforms.cutting.matting import assemble, clean_alpha, estimate_colours, 
 from transforms.cutting.models import Model, load_model
 from transforms.encoding import encode_rgba
 from transforms.pictures import MASK_THRESHOLD, PictureError, Pixels, decode_picture
+from transforms.stages import Stage
+
+_STAGE = Stage("CutOutPhotos")
 
 # Longest side at which alpha is found: more than what networks see, and bounded for a photograph of any size.
 WORKING_SIDE = 1024
@@ -172,14 +174,14 @@ class _CutOutPhotos(beam.DoFn):
         self._settings = settings
         self._shared = Shared()
         self._model: Model | None = None
-        self._counters = {outcome: Metrics.counter("CutOutPhotos", outcome) for outcome in ("good", "doubtful", "bad")}
 
     def setup(self) -> None:
         self._model = self._shared.acquire(lambda: load_model(self._settings.model))
 
     def process(self, photo: Photo) -> Iterable[Record]:
         assert self._model is not None
-        record = write_cutout(photo, self._files, self._model, self._settings)
-        self._counters["bad" if record.bad else "doubtful" if record.doubts else "good"].inc()
+        with _STAGE.timed():
+            record = write_cutout(photo, self._files, self._model, self._settings)
+        _STAGE.count("bad" if record.bad else "doubtful" if record.doubts else "good")
         # Only sheets have use for it, and they read it from the record.
         yield record
