@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from pipeline import graph, options
 from pipeline.build_plan import make_plan
-from pipeline.resume import close_dataset, open_dataset
-from pipeline.run_build import announce, made_pipeline
-from transforms import filesystems
+from pipeline.resume import open_dataset
+from pipeline.run_build import announce, refuse_unreachable
+from pipeline.runner import made_pipeline, submit
 from transforms.errors import InputError, RunError
 
 
@@ -39,16 +39,16 @@ def launch(arguments: Sequence[str]) -> None:
         RunError: the dataset's folder cannot be written.
     """
     _, values, beam_flags = options.parse(["build", *as_command_line(arguments)])
-    with made_pipeline(options.beam_options(beam_flags)) as pipeline:
+    pipeline_options = options.beam_options(beam_flags)
+    refuse_unreachable(values, pipeline_options)
+    with made_pipeline(pipeline_options) as pipeline:
         plan = make_plan(values)
         work = open_dataset(plan)
-        # Written last of all; whoever launched the job that did was gone, and what it needed is still there.
-        if work.complete or filesystems.exists(plan.files.path("dataset_info.json")):
-            close_dataset(plan)
+        if work.complete:
             raise InputError(f"{plan.files.directory} is complete: there is nothing to launch.")
         announce(plan, work)
         graph.build(pipeline, plan, work)
-        pipeline.run()
+        submit(pipeline)
 
 
 def as_command_line(parameters: Sequence[str]) -> list[str]:

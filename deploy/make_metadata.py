@@ -19,6 +19,7 @@ METADATA = Path(__file__).with_name("metadata.json")
 _STORED = r"gs://[^\s]+"
 _POSITIVE = "[1-9][0-9]*"
 _PART = r"(0?\.[0-9]*[1-9][0-9]*|1(\.0*)?)"
+_SIZE = r"[1-9][0-9]*(\.[0-9]+)?([KMGT]i?)?B"
 
 PATTERNS = {
     "backgrounds": _STORED,
@@ -37,7 +38,8 @@ PATTERNS = {
     "depth_input_size": "[0-9]+x[0-9]+",
     "depth_batch_size": _POSITIVE,
     "accelerator": "type:[a-z0-9-]+;count:[1-9][0-9]*(;install-nvidia-driver(:[A-Za-z0-9_.-]+)?)?",
-    "min_ram": r"[1-9][0-9]*(\.[0-9]+)?([KMGT]i?)?B",
+    "min_ram": _SIZE,
+    "picture_memory": _SIZE,
 }
 _PICKERS = {"backgrounds": "GCS_READ_FOLDER", "foregrounds": "GCS_READ_FOLDER", "data_dir": "GCS_WRITE_FOLDER"}
 # TFDS's own default is a folder of the machine, which is gone when the job ends.

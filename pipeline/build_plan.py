@@ -67,6 +67,11 @@ class BuildPlan:
         return {kind: self._files(f"{self.options.name}_{kind}") for kind in ("background", "foreground")}
 
     @property
+    def all_files(self) -> list[DatasetFiles]:
+        """Where the dataset and its companions lie."""
+        return [self.files, *self.companions.values()]
+
+    @property
     def companion_sizes(self) -> dict[str, int]:
         """Pictures of each companion dataset."""
         return {"background": len(self.backgrounds), "foreground": len(self.foregrounds)}

@@ -3,7 +3,7 @@
 import apache_beam as beam
 
 from pipeline.build_plan import BuildPlan
-from pipeline.resume import Work
+from pipeline.resume import Work, close_dataset
 from transforms.companions import WriteCompanions
 from transforms.compositing import CompositeExamples
 from transforms.depth import PredictDepth
@@ -27,7 +27,7 @@ def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
 
     # All of these on the same kind of worker: between two kinds, images would cross a shuffle.
     expand_placements = ExpandPlacements(plan.layout, plan.rules)
-    composite_examples = CompositeExamples(plan.asset_paths)
+    composite_examples = CompositeExamples(plan.asset_paths, plan.options.picture_memory)
     predict_depth = PredictDepth(plan.depth_settings) if plan.depth_settings else None
     write_shards = WriteShards(plan.files, plan.layout, plan.encoding)
     for stage in filter(None, (expand_placements, composite_examples, predict_depth, write_shards)):
@@ -73,4 +73,6 @@ def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
         # BuildSummary
         | "WriteMetadata" >> WriteMetadata(plan.metadata)
         # folder of the dataset
+        # Here and not in the launcher, which need not wait for the end.
+        | "CloseDataset" >> beam.Map(lambda _, all_files: close_dataset(all_files), all_files=plan.all_files)
     )

@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import (
     _BeamArgumentParser,
 )
 
+from transforms.assets import PICTURE_MEMORY
 from transforms.cross_product import SPLIT_BY
 from transforms.cutting.models import GRABCUT, MODELS, NETWORKS
 from transforms.depth_models.locate import MODEL_NAMES
@@ -75,6 +76,7 @@ class BuildOptions:
     overwrite: bool
     accelerator: str | None = None
     min_ram: str | None = None
+    picture_memory: int = PICTURE_MEMORY
     config: str = ""
     most_pictures: int | None = None
 
@@ -303,15 +305,26 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
         help="16: millimetres; 8: 10 m / 255 (default: %(default)s)",
     )
 
-    group = parser.add_argument_group("workers that make examples (resource hints, for runners that have a choice)")
+    group = parser.add_argument_group("workers that make examples")
+    group.add_argument(
+        "--picture_memory",
+        type=_bytes,
+        default=f"{PICTURE_MEMORY >> 20}MiB",
+        metavar="SIZE",
+        help="decoded pictures that each process keeps in memory; `plan` tells when not all fit (default: %(default)s)",
+    )
     group.add_argument(
         "--accelerator",
         type=_accelerator,
         metavar="TYPE",
-        help="such as `type:nvidia-tesla-t4;count:1;install-nvidia-driver` (default: none)",
+        help="a GPU, for runners that have a choice, such as `type:nvidia-tesla-t4;count:1;install-nvidia-driver`"
+        " (default: none)",
     )
     group.add_argument(
-        "--min_ram", type=_memory, metavar="SIZE", help="memory of a worker, such as 16GB (default: the runner's)"
+        "--min_ram",
+        type=_memory,
+        metavar="SIZE",
+        help="memory of a worker, likewise, such as 16GB (default: the runner's)",
     )
 
 
@@ -604,9 +617,16 @@ def _accelerator(text: str) -> str:
 
 
 def _memory(text: str) -> str:
-    if not re.fullmatch(r"[1-9]\d*(\.\d+)?([KMGT]i?)?B", text):
-        raise argparse.ArgumentTypeError(f"{text} is no size such as 16GB or 13GiB")
+    _bytes(text)
     return text
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([1-9]\d*(?:\.\d+)?)(?:([KMGT])(i?))?B", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text} is no size such as 16GB or 13GiB")
+    number, unit, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** (" KMGT".index(unit) if unit else 0))
 
 
 def _name(text: str) -> str:

@@ -1,6 +1,7 @@
 """What an earlier run left: refuse what is another dataset, go on with what is this one."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,15 +36,21 @@ class Work:
     finished_examples: int = 0
 
 
-def open_dataset(plan: BuildPlan) -> Work:
+def open_dataset(plan: BuildPlan, *, only_look: bool = False) -> Work:
     """Claim the dataset's folder for this configuration, or find what an earlier run of it left there.
+
+    Args:
+        plan: the build.
+        only_look: write and delete nothing.
 
     Raises:
         InputError: the folder holds another dataset; what differs is named.
         RunError: the folder cannot be written.
     """
     if plan.options.overwrite:
-        for files in _all_files(plan):
+        if only_look:
+            return _find_work(plan, finished_examples=0)
+        for files in plan.all_files:
             filesystems.delete_tree(files.directory)
     claim = filesystems.join(plan.files.work_folder, _CONFIGURATION)
     if (configuration := _read_json(claim)) is not None:
@@ -53,16 +60,17 @@ def open_dataset(plan: BuildPlan) -> Work:
         _refuse_other(plan, manifest)
         _refuse_damaged(plan, manifest)
         return Work(complete=True)
-    for files in _all_files(plan):
+    for files in plan.all_files:
         if filesystems.list_files(files.directory):
             raise InputError(
                 f"--data_dir: {files.directory} holds files that no build of this program is responsible for; name"
                 f" another"
                 " --data_dir, --name or --version, or add --overwrite to delete them."
             )
-    filesystems.write_bytes(
-        claim, json.dumps(plan.configuration).encode(), temporary_folder=plan.files.temporary_folder
-    )
+    if not only_look:
+        filesystems.write_bytes(
+            claim, json.dumps(plan.configuration).encode(), temporary_folder=plan.files.temporary_folder
+        )
     return _find_work(plan, finished_examples=0)
 
 
@@ -71,11 +79,15 @@ def is_claimed(directory: str) -> bool:
     return filesystems.exists(filesystems.join(directory, WORK_FOLDER, _CONFIGURATION))
 
 
-def close_dataset(plan: BuildPlan) -> None:
-    """Delete what is needed only while the dataset is being made."""
+def close_dataset(all_files: Sequence[DatasetFiles]) -> None:
+    """Delete what is needed only while the dataset is being made.
+
+    Args:
+        all_files: those of the dataset, then those of its companions.
+    """
     # The claim first: without it the dataset counts as finished, even if this is interrupted.
-    filesystems.delete_file(filesystems.join(plan.files.work_folder, _CONFIGURATION))
-    for files in _all_files(plan):
+    filesystems.delete_file(filesystems.join(all_files[0].work_folder, _CONFIGURATION))
+    for files in all_files:
         filesystems.delete_tree(files.work_folder)
 
 
@@ -105,7 +117,7 @@ def shard_sizes(files: DatasetFiles) -> dict[str, int]:
 
 
 def _refuse_damaged(plan: BuildPlan, manifest: dict[str, Any]) -> None:
-    for files in _all_files(plan):
+    for files in plan.all_files:
         splits = manifest.get("shards", {}).get(files.name, {}).values()
         written = {shard["file"]: shard["bytes"] for shards in splits for shard in shards}
         there = shard_sizes(files)
@@ -168,7 +180,3 @@ def _read_json(path: str) -> dict[str, Any] | None:
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); add --overwrite to make the dataset anew.") from error
     return content
-
-
-def _all_files(plan: BuildPlan) -> list[DatasetFiles]:
-    return [plan.files, *plan.companions.values()]

@@ -2,11 +2,9 @@
 
 import json
 import os
-import re
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import apache_beam as beam
@@ -16,12 +14,14 @@ from tqdm import tqdm
 from pipeline import graph
 from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.console import quiet_libraries
-from pipeline.options import BuildOptions, beam_options, is_local
+from pipeline.options import NO_DEPTH, BuildOptions, beam_options, is_local
 from pipeline.progress import shown_progress
 from pipeline.resume import Work, close_dataset, open_dataset
+from pipeline.runner import is_dataflow, is_dry_run, made_pipeline, submit, told_failures
 from transforms import filesystems
 from transforms.card import format_bytes
 from transforms.depth_models.engine import THREADS_VARIABLE, is_small
+from transforms.depth_models.locate import MODEL_NAMES
 from transforms.errors import InputError, RunError
 from transforms.finding import FinishedExamples
 
@@ -33,7 +33,12 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
         InputError: wrong use or bad inputs; nothing was written.
         RunError: the build stopped; finished shards are kept.
     """
-    print(summarize(build_dataset(options, beam_options(beam_flags), own_process=True)))
+    pipeline_options = beam_options(beam_flags)
+    if is_dry_run(pipeline_options):
+        translate_job(options, pipeline_options)
+        print("The job was translated and not started (--dry_run): nothing was made.")
+    else:
+        print(summarize(build_dataset(options, pipeline_options, own_process=True)))
 
 
 def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions, *, own_process: bool = False) -> BuildPlan:
@@ -48,18 +53,54 @@ def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions, *, o
         InputError: wrong use or bad inputs; nothing was written.
         RunError: the build stopped; finished shards are kept.
     """
+    refuse_unreachable(options, pipeline_options)
     with made_pipeline(pipeline_options) as pipeline:
         plan = checked_plan(options)
         work = open_dataset(plan)
         if work.complete:
             print(f"{plan.files.directory} is complete already.", file=sys.stderr)
+            close_dataset(plan.all_files)  # in case that it was stopped while tidying up
         else:
             announce(plan, work)
             if own_process:
                 share_processors(plan, pipeline_options)
             run_pipeline(plan, work, pipeline)
-        close_dataset(plan)
     return plan
+
+
+def translate_job(options: BuildOptions, pipeline_options: PipelineOptions) -> None:
+    """Check everything and have Dataflow's job made, but not started; nothing is written beside what Beam stages.
+
+    Raises:
+        InputError: wrong use or bad inputs.
+        RunError: Beam cannot make the job.
+    """
+    refuse_unreachable(options, pipeline_options)
+    with made_pipeline(pipeline_options) as pipeline:
+        plan = checked_plan(options)
+        work = open_dataset(plan, only_look=True)
+        announce(plan, work)
+        graph.build(pipeline, plan, work)
+        submit(pipeline)
+
+
+def refuse_unreachable(options: BuildOptions, pipeline_options: PipelineOptions) -> None:
+    """The local disk is not there on Google's machines.
+
+    Raises:
+        InputError: a path on the local disk, for a job on Dataflow.
+    """
+    if not is_dataflow(pipeline_options):
+        return
+    paths = {"--backgrounds": options.backgrounds, "--foregrounds": options.foregrounds, "--data_dir": options.data_dir}
+    if options.depth_model not in (NO_DEPTH, *MODEL_NAMES):
+        paths["--depth_model"] = options.depth_model
+    for flag, path in paths.items():
+        if "://" not in path:
+            raise InputError(
+                f"{flag}: Dataflow's workers cannot reach {path} on this disk; copy it to a bucket and name that, such"
+                " as gs://my-bucket/..."
+            )
 
 
 def share_processors(plan: BuildPlan, pipeline_options: PipelineOptions) -> None:
@@ -117,8 +158,7 @@ def run_pipeline(plan: BuildPlan, work: Work, pipeline: beam.Pipeline) -> None:
             file=terminal,
         ),
     ):
-        result = pipeline.run()
-        state = result.wait_until_finish()
+        state = submit(pipeline).wait_until_finish()
     if not filesystems.exists(plan.files.path("dataset_info.json")):
         raise RunError(
             f"The runner ended with state {state} before the dataset was complete; run the same command again."
@@ -152,49 +192,3 @@ def _depth(plan: BuildPlan) -> str:
     if plan.depth_fingerprint is None:
         return "without depth"
     return f"depth by {plan.depth_fingerprint['weights']} ({plan.schema.depth_kind})"
-
-
-@contextmanager
-def made_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
-    """An empty pipeline for the runner that the options name.
-
-    Raises:
-        InputError: there is no such runner, or it lacks an option or a package.
-    """
-    try:
-        pipeline = beam.Pipeline(options=options)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise InputError(f"--runner: {' '.join(str(error).split())}") from error
-    try:
-        yield pipeline
-    finally:
-        # Beam tidies up after itself only when the pipeline is run.
-        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
-
-
-@contextmanager
-def told_failures(command: str = "build", again: str = ": it goes on from the finished shards") -> Iterator[None]:
-    """Turn what a runner raises into the one sentence of the error that a stage raised, if it was one of ours.
-
-    Args:
-        command: what stopped.
-        again: what happens when it is run again.
-    """
-    try:
-        yield
-    except (InputError, RunError):
-        raise
-    except Exception as error:
-        # Runners hand on a worker's exception as text, or as another type with its text in it.
-        told = re.findall(r"(?:RunError|InputError): (.*?)(?: \[while running|\\n|$)", f"{error}", flags=re.MULTILINE)
-        if told:
-            raise RunError(told[-1]) from error
-        system = re.findall(r"Error: \[Errno \d+\] (.*?)(?: \[while running|\\n|$)", f"{error}", flags=re.MULTILINE)
-        if system:
-            raise RunError(
-                f"The {command} stopped: {system[-1]}. Mend that, then run the same command again{again}."
-            ) from error
-        if isinstance(error, MemoryError) or "MemoryError" in f"{error}":
-            smaller = "a smaller --examples_per_shard or " if command == "build" else ""
-            raise RunError(f"Memory ran out; use {smaller}fewer workers.") from error
-        raise

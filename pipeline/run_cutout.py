@@ -25,7 +25,7 @@ from pipeline.console import quiet_libraries
 from pipeline.options import CutoutOptions, beam_options, is_local
 from pipeline.progress import shown_progress
 from pipeline.resume import describe_differences
-from pipeline.run_build import made_pipeline, told_failures
+from pipeline.runner import made_pipeline, submit, told_failures
 from transforms import filesystems
 from transforms.card_pictures import pictures_sheet
 from transforms.cutting.cut_out import CutOutPhotos, CutoutSettings
@@ -226,7 +226,7 @@ def _run_pipeline(
             unit="photographs",
         ),
     ):
-        state = pipeline.run().wait_until_finish()
+        state = submit(pipeline).wait_until_finish()
     if len(files.recorded()) != len(photos):
         raise RunError(
             f"The runner ended with state {state} before all photographs were cut out; run the command again."

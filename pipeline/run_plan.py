@@ -12,7 +12,6 @@ from apache_beam.options.pipeline_options import (
     DebugOptions,
     GoogleCloudOptions,
     PipelineOptions,
-    StandardOptions,
     WorkerOptions,
 )
 from tqdm import tqdm
@@ -22,6 +21,7 @@ from pipeline.console import quiet_libraries
 from pipeline.dataflow_estimate import Fleet, Job, describe_fleet, estimate_fleet, make_fleet, service_accelerator
 from pipeline.options import BuildOptions, beam_options
 from pipeline.run_build import checked_plan, share_processors
+from pipeline.runner import is_dataflow
 from transforms.assets import Assets, decoded_again
 from transforms.card import format_bytes
 from transforms.compositing import composite_batch
@@ -90,8 +90,7 @@ def requested_fleet(options: BuildOptions, pipeline_options: PipelineOptions) ->
     experiments = pipeline_options.view_as(DebugOptions).experiments or []
     accelerator = options.accelerator or service_accelerator([*experiments, *service])
     workers = asked.max_num_workers or asked.num_workers
-    on_dataflow = "dataflow" in str(pipeline_options.view_as(StandardOptions).runner).lower()
-    if not (on_dataflow or workers or asked.machine_type or accelerator):
+    if not (is_dataflow(pipeline_options) or workers or asked.machine_type or accelerator):
         return None
     return make_fleet(workers, asked.machine_type, accelerator, asked.disk_size_gb)
 
@@ -121,7 +120,7 @@ def measure(plan: BuildPlan) -> Estimate:
     size = plan.layout.product.size
     ids = np.unique(np.linspace(0, size - 1, min(_SAMPLE, size)).astype(np.int64))
     placements = draw_placements(plan.layout, plan.rules, ids)
-    assets = Assets(plan.asset_paths)
+    assets = Assets(plan.asset_paths, plan.options.picture_memory)
     settings = plan.depth_settings
     model = settings.load() if settings else None
 
@@ -183,6 +182,7 @@ def measure_pictures(plan: BuildPlan) -> tuple[float, float]:
         background_bytes=float(np.mean(backgrounds)),
         cutouts=product.foregrounds,
         cutout_bytes=float(np.mean(cutouts)),
+        memory=plan.options.picture_memory,
     )
     return again, seconds / (len(backgrounds) + len(cutouts))
 

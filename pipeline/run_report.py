@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.console import quiet_libraries
 from pipeline.options import ReportOptions, VerifyOptions, beam_options, is_local
-from pipeline.run_build import made_pipeline
 from pipeline.run_verify import scratch_folder
+from pipeline.runner import made_pipeline
 from pipeline.verification import open_verification
 from transforms import filesystems
 from transforms.card import write_card

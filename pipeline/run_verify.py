@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 
 from pipeline.console import quiet_libraries
 from pipeline.options import VerifyOptions, beam_options, is_local
-from pipeline.run_build import made_pipeline
+from pipeline.runner import made_pipeline
 from pipeline.verification import open_verification
 from transforms import filesystems
 from transforms.errors import InputError, RunError

@@ -12,7 +12,7 @@ from pipeline.build_plan import made_with
 from pipeline.options import VerifyOptions, is_local
 from pipeline.progress import shown_progress
 from pipeline.resume import is_claimed, shard_sizes
-from pipeline.run_build import told_failures
+from pipeline.runner import submit, told_failures
 from transforms import filesystems
 from transforms.companions import SPLIT, companion_shards, shard_indices
 from transforms.cross_product import held_out_pictures
@@ -272,7 +272,7 @@ class Verification:
             told_failures("verification", again=""),
             shown_progress(total=total, finished=0, count=count, remote=remote, file=terminal),
         ):
-            state = pipeline.run().wait_until_finish()
+            state = submit(pipeline).wait_until_finish()
         try:
             return [ShardReport.from_json(filesystems.read_bytes(path)) for path in examples]
         except OSError as error:

@@ -12,10 +12,11 @@ from transforms import filesystems, pictures
 from transforms.errors import RunError
 from transforms.pictures import Pixels
 
-# 256 MiB of backgrounds are 1,700 at 224x224; cut-outs and their placed versions recur far more often.
-_BACKGROUND_BYTES = 256 << 20
-_CUTOUT_BYTES = 128 << 20
-_PLACED_BYTES = 128 << 20
+PICTURE_MEMORY = 512 << 20
+"""Bytes of decoded pictures that a process keeps unless told otherwise: of backgrounds at 224x224 1,780."""
+
+# Parts of it. Cut-outs and their placed versions recur far more often than backgrounds.
+_BACKGROUNDS, _CUTOUTS, _PLACED = 1 / 2, 1 / 4, 1 / 4
 
 
 class PictureSource(Protocol):
@@ -56,7 +57,7 @@ class AssetPaths:
 class _BoundedCache:
     """Least recently used arrays up to a total of `max_bytes`. Safe to use from several threads."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: float) -> None:
         self._arrays: LRUCache = LRUCache(max_bytes, getsizeof=lambda array: array.nbytes)
         self._lock = threading.Lock()
 
@@ -73,13 +74,18 @@ class _BoundedCache:
 
 
 class Assets:
-    """Backgrounds and placed cut-outs on demand."""
+    """Backgrounds and placed cut-outs on demand.
 
-    def __init__(self, source: PictureSource) -> None:
+    Args:
+        source: where they come from.
+        memory: bytes of them to keep decoded.
+    """
+
+    def __init__(self, source: PictureSource, memory: int = PICTURE_MEMORY) -> None:
         self._source = source
-        self._backgrounds = _BoundedCache(_BACKGROUND_BYTES)
-        self._cutouts = _BoundedCache(_CUTOUT_BYTES)
-        self._placed = _BoundedCache(_PLACED_BYTES)
+        self._backgrounds = _BoundedCache(memory * _BACKGROUNDS)
+        self._cutouts = _BoundedCache(memory * _CUTOUTS)
+        self._placed = _BoundedCache(memory * _PLACED)
 
     def background(self, index: int) -> Pixels:
         """uint8 [image_size, image_size, 3], RGB, read-only."""
@@ -97,7 +103,9 @@ class Assets:
         return cv2.flip(plain, 1) if flipped else plain
 
 
-def decoded_again(*, backgrounds: int, background_bytes: float, cutouts: int, cutout_bytes: float) -> float:
+def decoded_again(
+    *, backgrounds: int, background_bytes: float, cutouts: int, cutout_bytes: float, memory: int = PICTURE_MEMORY
+) -> float:
     """How many of an example's two pictures a process decodes again, on average, since it no longer keeps them.
 
     Examples draw theirs at random, so whatever part of the pictures is kept, that part of the draws finds them.
@@ -108,8 +116,8 @@ def decoded_again(*, backgrounds: int, background_bytes: float, cutouts: int, cu
     1.25
     """
     kinds = (
-        (_BACKGROUND_BYTES, backgrounds * background_bytes),
-        (_CUTOUT_BYTES, cutouts * cutout_bytes),
+        (memory * _BACKGROUNDS, backgrounds * background_bytes),
+        (memory * _CUTOUTS, cutouts * cutout_bytes),
     )
     return sum(max(0.0, 1 - kept / wanted) for kept, wanted in kinds)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.utils.shared import Shared
 
-from transforms.assets import AssetPaths, Assets
+from transforms.assets import PICTURE_MEMORY, AssetPaths, Assets
 from transforms.buffers import BufferPool
 from transforms.pictures import MASK_THRESHOLD, Pixels
 from transforms.placements import Placement
@@ -114,28 +114,34 @@ class CompositeExamples(beam.PTransform):
     (shard, list[Placement]) -> (shard, ExampleBatch without depth).
 
     The pictures reach the workers by path and are shared by all threads of a process.
+
+    Args:
+        paths: of the pictures.
+        picture_memory: bytes of decoded pictures that a process keeps.
     """
 
-    def __init__(self, paths: AssetPaths) -> None:
+    def __init__(self, paths: AssetPaths, picture_memory: int = PICTURE_MEMORY) -> None:
         super().__init__()
         self._paths = paths
+        self._picture_memory = picture_memory
 
     def expand(
         self, shards: beam.PCollection[tuple[int, list[Placement]]]
     ) -> beam.PCollection[tuple[int, ExampleBatch]]:
         """Wire `composite_batch`."""
-        return shards | "Composite" >> beam.ParDo(_CompositeExamples(self._paths))
+        return shards | "Composite" >> beam.ParDo(_CompositeExamples(self._paths, self._picture_memory))
 
 
 class _CompositeExamples(beam.DoFn):
-    def __init__(self, paths: AssetPaths) -> None:
+    def __init__(self, paths: AssetPaths, picture_memory: int) -> None:
         self._paths = paths
+        self._picture_memory = picture_memory
         self._shared = Shared()
         self._assets: Assets | None = None
         self._buffers: BufferPool | None = None
 
     def setup(self) -> None:
-        self._assets = self._shared.acquire(lambda: Assets(self._paths))
+        self._assets = self._shared.acquire(lambda: Assets(self._paths, self._picture_memory))
         self._buffers = BufferPool()
 
     def process(self, element: tuple[int, list[Placement]]) -> Iterable[tuple[int, ExampleBatch]]:

@@ -107,6 +107,8 @@ def test_four_billion_examples() -> None:
     in_one = decoded_again(backgrounds=10_000, cutouts=10_000, **pictures)
     assert decoded_again(backgrounds=1_667, cutouts=2_000, **pictures) == 0
     assert f"{in_one:.2f} of its two" in TEXT
+    assert "--picture_memory=3.1GB" in TEXT
+    assert decoded_again(backgrounds=10_000, cutouts=10_000, **pictures, memory=int(3.1e9)) == 0
     rows = table("| depth | workers | GPU | precision | hours | dollars | in one, hours | dollars |\n")
     assert len(rows) == 7
     for net, machine, gpu, precision, *figures in rows:

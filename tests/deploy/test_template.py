@@ -55,6 +55,7 @@ SCHEMA = {
     },
 }
 
+SIZES = (("16GB", "13GiB", "1.5TB", "1000000000B"), ("", "16", "GB", "0GB", "16 GB", "16gb"))
 # For every flag: texts that mean something, texts that mean nothing.
 TEXTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "backgrounds": (("gs://bucket/photos", "gs://bucket/photos/*.jpg"), ("",)),
@@ -90,7 +91,8 @@ TEXTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("", "nvidia-l4", "type:nvidia-l4", "type:nvidia-l4;count:0", "type:nvidia l4;count:1"),
     ),
-    "min_ram": (("16GB", "13GiB", "1.5TB", "1000000000B"), ("", "16", "GB", "0GB", "16 GB", "16gb")),
+    "min_ram": SIZES,
+    "picture_memory": SIZES,
 }
 
 

@@ -52,8 +52,11 @@ def job(request: pytest.FixtureRequest, inputs: Inputs) -> "Job":
         monkeypatch.setattr(DataflowRunner, "run_pipeline", run_pipeline)
         monkeypatch.setattr(socket, "getaddrinfo", refuse)
         monkeypatch.setattr(socket.socket, "connect", refuse)
-        buckets_with(inputs, monkeypatch)
-        build_in_buckets("--depth_model=mini", *ON_DATAFLOW, *request.param)
+        buckets = buckets_with(inputs, monkeypatch)
+        before = set(buckets.objects)
+        assert build_in_buckets("--depth_model=mini", *ON_DATAFLOW, *request.param) == 0
+        # What Beam stages; the dataset's folder is not claimed.
+        assert all(name.startswith("gs://work/") for name in set(buckets.objects) - before)
     assert looked_for == []
     return Job(sent[0].job.proto_pipeline, with_hints=bool(request.param))
 
@@ -181,3 +184,34 @@ def _copied_until(part: str, buckets: Buckets, pairs: Sequence[tuple[str, str]])
     if any(part in destination for _, destination in pairs):
         return [(*pair, OSError("503 Service Unavailable")) for pair in pairs]
     return list(Buckets.copy_batch(buckets, pairs))
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    ("flag", "path"), [("--data_dir", "/tmp/data"), ("--backgrounds", "/photos"), ("--depth_model", "/models/mine.h5")]
+)
+def test_what_workers_cannot_reach_is_refused(
+    flag: str, path: str, dry_run: bool, buckets: Buckets, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = [one for one in ON_DATAFLOW if dry_run or not one.startswith("--dry_run")]
+    assert build_in_buckets("--depth_model=none", *flags, f"{flag}={path}") == 2
+    assert f"fgbg: {flag}: Dataflow's workers cannot reach {path} on this disk" in capfd.readouterr().err
+
+
+def test_the_samples_are_out_of_reach_too(buckets: Buckets, capfd: pytest.CaptureFixture[str]) -> None:
+    assert commands.run(["build", "--data_dir=gs://datasets", *ON_DATAFLOW]) == 2
+    assert "--backgrounds: Dataflow's workers cannot reach" in capfd.readouterr().err
+
+
+def test_a_dry_run_is_dataflows_alone(tmp_path: Path, inputs: Inputs, capfd: pytest.CaptureFixture[str]) -> None:
+    assert commands.run(["build", *inputs.flags, f"--data_dir={tmp_path}", "--dry_run=True"]) == 2
+    assert "--dry_run: only --runner=DataflowRunner knows it" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_deletes_nothing(buckets: Buckets, capfd: pytest.CaptureFixture[str]) -> None:
+    assert build_in_buckets("--depth_model=none") == 0
+    before = {name: data for name, data in buckets.objects.items() if name.startswith("gs://datasets")}
+    assert build_in_buckets("--depth_model=none", "--overwrite", *ON_DATAFLOW) == 0
+    assert "The job was translated and not started" in capfd.readouterr().out
+    assert {name: data for name, data in buckets.objects.items() if name.startswith("gs://datasets")} == before

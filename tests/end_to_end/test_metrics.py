@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import apache_beam as beam
+import pytest
 
 from pipeline import graph
 from pipeline.build_plan import make_plan
@@ -11,7 +12,8 @@ from pipeline.resume import open_dataset
 from tests.end_to_end.helpers import Inputs, dataset_folder, draw_inputs, shard_files
 
 
-def test_every_stage_counts_and_takes_its_time(tmp_path: Path, weights: Path) -> None:
+def test_every_stage_counts_and_takes_its_time(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "close_dataset", lambda _: None)
     inputs: Inputs = draw_inputs(tmp_path / "inputs", 48)
     (inputs.backgrounds / "broken.png").write_bytes(b"no picture")
     flags = ["--image_size=48", "--placements=2", "--examples_per_shard=10", "--depth_batch_size=4"]

@@ -6,7 +6,6 @@ import pytest
 
 from pipeline import commands
 from tests.end_to_end.helpers import Inputs
-from transforms import assets
 
 FLAGS = ("--image_size=48", "--placements=2", "--data_dir=/nowhere")
 L4 = "type:nvidia-l4;count:1;install-nvidia-driver"
@@ -65,8 +64,7 @@ def test_pictures_that_do_not_fit_in_memory(
     inputs: Inputs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert "decoded again" not in planned(capfd, inputs)
-    # Half of five backgrounds of 48x48.
-    monkeypatch.setattr(assets, "_BACKGROUND_BYTES", 5 * 48 * 48 * 3 // 2)
-    out = planned(capfd, inputs, "--num_workers=1")
+    # Half of it is for backgrounds, and that has room for half of five of 48x48.
+    out = planned(capfd, inputs, "--num_workers=1", f"--picture_memory={5 * 48 * 48 * 3}B")
     assert "Not all pictures fit in memory: 0.50 of an example's two are decoded again, in" in out
     assert "pictures 0.50 for each example again" in out

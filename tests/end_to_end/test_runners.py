@@ -106,3 +106,12 @@ def test_flags_are_passed_through_unchanged(given: dict[str, Any]) -> None:
 def test_runners_that_are_refused(runner: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         options.beam_options([f"--runner={runner}"])
+
+
+def test_a_runner_that_cannot_take_the_job_is_told_in_one_sentence(
+    inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert build(tmp_path, inputs, "--image_size=48", "--placements=1", "--runner=PortableRunner") == 1
+    assert "fgbg: PortableRunner did not take the job: NotImplementedError: You must specify a --job_endpoint" in (
+        capfd.readouterr().err
+    )
