@@ -88,6 +88,6 @@ def submit(pipeline: beam.Pipeline) -> PipelineResult:
         return pipeline.run()
     except Exception as error:
         # Libraries of clouds and Beam's own clients raise what they like.
-        runner = pipeline.options.view_as(StandardOptions).runner
+        runner = type(pipeline.runner).__name__
         reason = " ".join(str(error).split()) or "no reason given"
         raise RunError(f"{runner} did not take the job: {type(error).__name__}: {reason}") from error

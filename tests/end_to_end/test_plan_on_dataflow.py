@@ -64,7 +64,8 @@ def test_pictures_that_do_not_fit_in_memory(
     inputs: Inputs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert "decoded again" not in planned(capfd, inputs)
-    # Half of it is for backgrounds, and that has room for half of five of 48x48.
-    out = planned(capfd, inputs, "--num_workers=1", f"--picture_memory={5 * 48 * 48 * 3}B")
+    # Half of it is for backgrounds, and that has room for half of five; a quarter for cut-outs, which are small.
+    memory = f"--picture_memory={5 * 200 * 200 * 3}B"
+    out = planned(capfd, inputs, "--num_workers=1", "--image_size=200", memory)
     assert "Not all pictures fit in memory: 0.50 of an example's two are decoded again, in" in out
     assert "pictures 0.50 for each example again" in out
