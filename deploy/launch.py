@@ -14,7 +14,7 @@ from pipeline import graph, options
 from pipeline.build_plan import make_plan
 from pipeline.resume import open_dataset
 from pipeline.run_build import announce, refuse_unreachable
-from pipeline.runner import made_pipeline, submit
+from pipeline.runner import beam_options, made_pipeline, submit
 from transforms.errors import InputError, RunError
 
 
@@ -39,7 +39,7 @@ def launch(arguments: Sequence[str]) -> None:
         RunError: the dataset's folder cannot be written.
     """
     _, values, beam_flags = options.parse(["build", *as_command_line(arguments)])
-    pipeline_options = options.beam_options(beam_flags)
+    pipeline_options = beam_options(beam_flags)
     refuse_unreachable(values, pipeline_options)
     with made_pipeline(pipeline_options) as pipeline:
         plan = make_plan(values)

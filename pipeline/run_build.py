@@ -14,10 +14,10 @@ from tqdm import tqdm
 from pipeline import graph
 from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.console import quiet_libraries
-from pipeline.options import NO_DEPTH, BuildOptions, beam_options, is_local
+from pipeline.options import NO_DEPTH, BuildOptions
 from pipeline.progress import shown_progress
 from pipeline.resume import Work, close_dataset, open_dataset
-from pipeline.runner import is_dataflow, is_dry_run, made_pipeline, submit, told_failures
+from pipeline.runner import beam_options, is_dataflow, is_dry_run, is_local, made_pipeline, submit, told_failures
 from transforms import filesystems
 from transforms.card import format_bytes
 from transforms.depth_models.engine import THREADS_VARIABLE, is_small

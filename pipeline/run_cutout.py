@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 
 from pipeline.console import quiet_libraries
-from pipeline.options import CutoutOptions, beam_options, is_local
+from pipeline.options import CutoutOptions
 from pipeline.progress import shown_progress
 from pipeline.resume import describe_differences
-from pipeline.runner import made_pipeline, submit, told_failures
+from pipeline.runner import beam_options, is_local, made_pipeline, submit, told_failures
 from transforms import filesystems
 from transforms.card_pictures import pictures_sheet
 from transforms.cutting.cut_out import CutOutPhotos, CutoutSettings

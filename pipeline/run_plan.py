@@ -19,9 +19,9 @@ from tqdm import tqdm
 from pipeline.build_plan import BuildPlan
 from pipeline.console import quiet_libraries
 from pipeline.dataflow_estimate import Fleet, Job, describe_fleet, estimate_fleet, make_fleet, service_accelerator
-from pipeline.options import BuildOptions, beam_options
+from pipeline.options import BuildOptions
 from pipeline.run_build import checked_plan, share_processors
-from pipeline.runner import is_dataflow
+from pipeline.runner import beam_options, is_dataflow
 from transforms.assets import Assets, decoded_again
 from transforms.card import format_bytes
 from transforms.compositing import composite_batch

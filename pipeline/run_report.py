@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from typing import Any
 
 from pipeline.console import quiet_libraries
-from pipeline.options import ReportOptions, VerifyOptions, beam_options, is_local
+from pipeline.options import ReportOptions, VerifyOptions
 from pipeline.run_verify import scratch_folder
-from pipeline.runner import made_pipeline
+from pipeline.runner import beam_options, is_local, made_pipeline
 from pipeline.verification import open_verification
 from transforms import filesystems
 from transforms.card import write_card

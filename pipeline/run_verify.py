@@ -9,8 +9,8 @@ from contextlib import contextmanager, nullcontext
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from pipeline.console import quiet_libraries
-from pipeline.options import VerifyOptions, beam_options, is_local
-from pipeline.runner import made_pipeline
+from pipeline.options import VerifyOptions
+from pipeline.runner import beam_options, is_local, made_pipeline
 from pipeline.verification import open_verification
 from transforms import filesystems
 from transforms.errors import InputError, RunError

@@ -1,16 +1,103 @@
-"""Beam's runners as the commands need them: which kind it is, what it may not do, and its errors in one sentence."""
+"""Beam's runners as the commands need them: from flags to options, to a pipeline, to a job; errors in one sentence."""
 
+import difflib
+import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TestOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+    TestOptions,
+    _BeamArgumentParser,
+)
 from apache_beam.runners.runner import PipelineResult
 
-from pipeline.options import is_local
+from pipeline.options import OneSentenceParser, flags_of
 from transforms.errors import InputError, RunError
+
+_LOCAL_RUNNER = "FnApiRunner"
+# All others are passed through: those that lack something say so themselves.
+_REFUSED_RUNNERS = {
+    "Dask": "loses parts of this pipeline without a word",
+    "Interactive": "runs only what the cells of a notebook define",
+    **dict.fromkeys(("KafkaStreams", "Trivial"), "has no side inputs, without which statistics cannot be added up"),
+}
+# What Beam's options say of workers when nobody has.
+_BEAMS_WORKERS = ("in_memory", 1)
+# More threads than this wait for each other in one Python process; more processes can be asked for by Beam's flags.
+_MOST_THREADS = 4
+
+
+class _BeamParser(OneSentenceParser, _BeamArgumentParser):
+    """Beam's own parser, for flags that are values known at run time only, with our errors."""
+
+
+def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOptions:
+    """Beam's own options from the flags that are not ours; the local runner with a worker per core by default.
+
+    Args:
+        flags: what `parse` left.
+        command: whose flags they were.
+
+    Raises:
+        InputError: Beam does not know a flag either, or the runner is refused.
+    """
+    parser = _BeamParser(
+        prog=f"python -m pipeline {command}", add_help=False, allow_abbrev=False, conflict_handler="resolve"
+    )
+    for kind in PipelineOptions.__subclasses__():
+        kind._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(list(flags))
+    if unknown:
+        ours = [option for action in flags_of(command) for option in action.option_strings]
+        theirs = [option for action in parser._actions for option in action.option_strings]
+        name = unknown[0].split("=")[0]
+        close = difflib.get_close_matches(name, [*ours, *theirs], 1)
+        hint = f"did you mean {close[0]}?" if close else f"see `python -m pipeline {command} --help`."
+        raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
+    return complete_beam_options(PipelineOptions(list(flags)), all_cores=command in ("verify", "report"))
+
+
+def complete_beam_options(options: PipelineOptions, *, all_cores: bool = False) -> PipelineOptions:
+    """The same options with what they leave open filled in: the local runner, with one thread per core.
+
+    With `all_cores`, on machines that have more of them than threads can use: one process per core.
+
+    Raises:
+        InputError: the runner is known to lose data or not to run this pipeline.
+    """
+    runner = options.view_as(StandardOptions)
+    # A name, None or, in a program, a runner, whose text has its class.
+    named = str(runner.runner).lower()
+    if named in ("none", "direct", "directrunner", "switchingdirectrunner"):
+        # DirectRunner would first try to download another runner; this is the engine it falls back to.
+        runner.runner = _LOCAL_RUNNER
+    for refused, reason in _REFUSED_RUNNERS.items():
+        if refused.lower() in named:
+            raise InputError(f"--runner: the {refused} runner {reason}; name another runner.")
+    direct = options.view_as(DirectOptions)
+    told = (
+        any(flag.startswith("--direct_") for flag in options._flags or ())
+        or (direct.direct_running_mode, direct.direct_num_workers) != _BEAMS_WORKERS
+    )
+    if runner.runner == _LOCAL_RUNNER and not told:
+        cores = os.cpu_count() or 1
+        in_threads = cores <= _MOST_THREADS or not all_cores
+        direct.direct_running_mode = "multi_threading" if in_threads else "multi_processing"
+        direct.direct_num_workers = min(cores, _MOST_THREADS) if in_threads else cores
+    return options
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the pipeline runs in this process or its children."""
+    embedded = options.view_as(PortableOptions).job_endpoint == "embed"
+    return embedded or options.view_as(StandardOptions).runner == _LOCAL_RUNNER
 
 
 def is_dataflow(options: PipelineOptions) -> bool:

@@ -9,10 +9,10 @@ import apache_beam as beam
 from tqdm import tqdm
 
 from pipeline.build_plan import made_with
-from pipeline.options import VerifyOptions, is_local
+from pipeline.options import VerifyOptions
 from pipeline.progress import shown_progress
 from pipeline.resume import is_claimed, shard_sizes
-from pipeline.runner import submit, told_failures
+from pipeline.runner import is_local, submit, told_failures
 from transforms import filesystems
 from transforms.companions import SPLIT, companion_shards, shard_indices
 from transforms.cross_product import held_out_pictures

@@ -177,8 +177,8 @@ class PipelineBuilder(FileReaderBuilder):
         self._log_download_done()
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        from pipeline.options import complete_beam_options
         from pipeline.run_build import build_dataset
+        from pipeline.runner import complete_beam_options
 
         _refuse_what_is_not_ours(download_config)
         options = self._build_options(

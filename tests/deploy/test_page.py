@@ -10,7 +10,8 @@ import pytest
 
 from deploy.make_metadata import METADATA
 from pipeline.dataflow_estimate import Job, estimate_fleet, make_fleet
-from pipeline.options import beam_options, parse
+from pipeline.options import parse
+from pipeline.runner import beam_options
 from transforms.assets import decoded_again
 
 PAGE = METADATA.with_name("README.md")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline import commands, graph, options
 from pipeline.cli import main
+from pipeline.runner import beam_options, is_local
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     NAME,
@@ -231,7 +232,7 @@ def test_beam_flags_pass_through() -> None:
     flags = ["--runner=DataflowRunner", "--project=p", "--region", "europe-west4", "--temp_location=gs://bucket/tmp"]
     command, _, beam_flags = options.parse(["build", "--seed=3", *flags, "--experiments=one", "--experiments=two"])
     assert command == "build"
-    given = options.beam_options(beam_flags).get_all_options()
+    given = beam_options(beam_flags).get_all_options()
     assert given["runner"] == "DataflowRunner"
     assert given["project"] == "p"
     assert given["region"] == "europe-west4"
@@ -241,8 +242,8 @@ def test_beam_flags_pass_through() -> None:
 
 @pytest.mark.parametrize("flags", [[], ["--runner=DirectRunner"], ["--runner", "direct"]])
 def test_the_local_runner_uses_threads(flags: list[str]) -> None:
-    given = options.beam_options(flags)
-    assert options.is_local(given)
+    given = beam_options(flags)
+    assert is_local(given)
     assert given.get_all_options()["runner"] == "FnApiRunner"
     assert given.get_all_options()["direct_running_mode"] == "multi_threading"
     assert given.get_all_options()["direct_num_workers"] >= 1

@@ -13,6 +13,7 @@ from PIL import Image
 from pipeline import commands, options
 from pipeline.build_plan import make_plan
 from pipeline.run_build import share_processors
+from pipeline.runner import beam_options
 from tests.end_to_end.helpers import dataset_folder, draw_inputs, shard_files
 from training.metrics import sight, spearman, vertical_ramp
 from training.synthesis import region_map
@@ -115,5 +116,5 @@ def test_local_workers_share_processors_for_small_pictures(
 ) -> None:
     monkeypatch.setattr(os, "environ", {name: text for name, text in os.environ.items() if name != THREADS_VARIABLE})
     _, build_options, _ = options.parse(["build", f"--data_dir={tmp_path}", "--placements=1", *flags])
-    share_processors(make_plan(build_options), options.beam_options(beam_flags))
+    share_processors(make_plan(build_options), beam_options(beam_flags))
     assert os.environ.get(THREADS_VARIABLE) == threads

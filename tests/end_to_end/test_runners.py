@@ -10,6 +10,7 @@ from apache_beam.runners.job.utils import struct_to_dict
 from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from pipeline import options
+from pipeline.runner import beam_options, is_local
 from tests.end_to_end.helpers import Inputs, build, shard_files
 from transforms.errors import InputError
 
@@ -86,10 +87,10 @@ def test_flags_are_passed_through_unchanged(given: dict[str, Any]) -> None:
     _, ours, left = options.parse(["build", "--seed=3", *flags])
     assert (ours.seed, left) == (3, flags)
     before = PipelineOptions(flags).get_all_options()
-    after = options.beam_options(left)
+    after = beam_options(left)
     assert after.get_all_options() == before
     assert {name: before[name] for name in given} == given
-    assert not options.is_local(after)
+    assert not is_local(after)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_flags_are_passed_through_unchanged(given: dict[str, Any]) -> None:
 )
 def test_runners_that_are_refused(runner: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        options.beam_options([f"--runner={runner}"])
+        beam_options([f"--runner={runner}"])
 
 
 def test_a_runner_that_cannot_take_the_job_is_told_in_one_sentence(

@@ -6,7 +6,7 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline.options import complete_beam_options
+from pipeline.runner import complete_beam_options
 from transforms.errors import InputError
 
 
