@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	@echo "Look at $(DEMO)/fg_bg_depth/1.0.0/images/examples.png and README.md beside it."
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ TEST = [
     "pycocotools>=2.0.10",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "rembg[cpu]>=2.0.86,<3",
     "ruff>=0.11",
     "scipy>=1.15",
