@@ -37,14 +37,16 @@ def mixed(alpha: Alpha, noise: float = 0) -> Pixels:
 class Known:
     """A model that knows the alpha."""
 
-    def __init__(self, alpha: Alpha) -> None:
+    def __init__(self, alpha: Alpha, agreement: float = 1.0) -> None:
         self.alpha = alpha
+        self.agreement = agreement
         self.seen: tuple[int, ...] = ()
 
-    def guess(self, picture: Pixels) -> Alpha:
+    def guess(self, picture: Pixels) -> models.Guess:
         self.seen = picture.shape
         image = Image.fromarray(np.rint(self.alpha * 255).astype(np.uint8))
-        return np.asarray(image.resize(picture.shape[1::-1], Image.Resampling.BOX), np.float32) / 255
+        alpha = np.asarray(image.resize(picture.shape[1::-1], Image.Resampling.BOX), np.float32) / np.float32(255)
+        return models.Guess(alpha, self.agreement)
 
 
 # Alpha
@@ -265,22 +267,72 @@ def test_doubts(alpha: Alpha, told: str) -> None:
     assert "; ".join(doubts(alpha)) == told
 
 
+@pytest.mark.parametrize(
+    ("agreement", "told"), [(0.75, ()), (0.74, ("several looks at it agree on only 74% of the object",))]
+)
+def test_looks_that_differ_are_a_doubt(agreement: float, told: tuple[str, ...]) -> None:
+    assert cut_out(Image.fromarray(photo(100, 100)), Known(blocks(BODY), agreement)).doubts == told
+
+
 # Models
+
+
+def redness(picture: Pixels) -> Alpha:
+    return (picture[..., 0] == 255).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(6, 10), (10, 6), (7, 10), (6, 6)])
+def test_looks_that_see_the_same_agree_and_lie_upon_each_other(size: tuple[int, int]) -> None:
+    picture = np.zeros((*size, 3), np.uint8)
+    picture[1:4, 1:5] = 255  # neither symmetric nor within the middle square
+    guess = models.combine_looks(picture, redness)
+    np.testing.assert_array_equal(guess.alpha, redness(picture))
+    assert guess.alpha.dtype == np.float32
+    assert guess.agreement == 1
+
+
+def test_looks_that_differ_are_averaged_where_they_see() -> None:
+    """Whatever it looks at, this one takes the left two columns for the object."""
+
+    def left_two(picture: Pixels) -> Alpha:
+        return np.repeat([np.arange(picture.shape[1]) < 2], picture.shape[0], axis=0).astype(np.float32)
+
+    guess = models.combine_looks(photo(10, 6), left_two)
+    # The middle is columns 2 to 7.
+    row = [1 / 2, 1 / 2, 1 / 3, 1 / 3, 0, 0, 0, 0, 1 / 2, 1 / 2]
+    np.testing.assert_allclose(guess.alpha, [row] * 6, rtol=1e-6)
+    assert guess.agreement == 0
+
+
+def test_agreement_is_the_share_that_all_who_see_it_take_for_the_object() -> None:
+    """Columns 5 to 9, but the look at the mirrored picture takes column 4 too."""
+    found = iter((np.arange(10) >= 5, np.arange(10) < 6, np.arange(2, 8) >= 5))
+
+    def told(picture: Pixels) -> Alpha:
+        return np.repeat([next(found)], picture.shape[0], axis=0).astype(np.float32)
+
+    assert models.combine_looks(np.zeros((6, 10, 3), np.uint8), told).agreement == pytest.approx(5 / 6)
+
+
+def test_nothing_found_by_any_look_is_no_agreement() -> None:
+    guess = models.combine_looks(np.zeros((6, 10, 3), np.uint8), redness)
+    assert guess.agreement == 0
+    assert not guess.alpha.any()
 
 
 def test_grabcut_finds_an_object_unlike_its_background_every_time_alike() -> None:
     truth = disc(500, 400, 110, 2)
     picture = mixed(truth, noise=12)
-    guess = models.GrabCut().guess(picture)
+    guess = models.GrabCut().guess(picture).alpha
     assert guess.shape == truth.shape
     found = guess >= 0.5
     assert (found & (truth >= 0.5)).sum() / (found | (truth >= 0.5)).sum() > 0.97
-    np.testing.assert_array_equal(models.GrabCut().guess(picture), guess)
+    np.testing.assert_array_equal(models.GrabCut().guess(picture).alpha, guess)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 3), (40, 2)])
 def test_grabcut_of_tiny_and_flat_pictures(size: tuple[int, int]) -> None:
-    guess = models.GrabCut().guess(np.full((size[1], size[0], 3), 90, np.uint8))
+    guess = models.GrabCut().guess(np.full((size[1], size[0], 3), 90, np.uint8)).alpha
     assert guess.shape == (size[1], size[0])
     assert guess.min() >= 0
     assert guess.max() <= 1

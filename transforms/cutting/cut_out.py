@@ -83,8 +83,9 @@ def cut_out(photo: Image.Image, model: Model, *, only_largest: bool = False) -> 
     """Cut the object out of an RGB photograph: alpha from a reduced copy, colours of full resolution."""
     small = _reduced(photo, WORKING_SIDE)
     picture = np.asarray(small)
-    alpha = clean_alpha(refine_alpha(picture, model.guess(picture)), only_largest=only_largest)
-    reasons = doubts(alpha)
+    guess = model.guess(picture)
+    alpha = clean_alpha(refine_alpha(picture, guess.alpha), only_largest=only_largest)
+    reasons = doubts(alpha, guess.agreement)
     if NOTHING in reasons:
         return Cutout(None, (0, 0, 0, 0), reasons)
     opacity = np.rint(alpha * 255).astype(np.uint8)

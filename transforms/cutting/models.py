@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from transforms.cutting.matting import Alpha
+from transforms.cutting.matting import SOLID, Alpha
 from transforms.errors import InputError
 from transforms.pictures import Pixels
 
@@ -36,11 +38,24 @@ _GRABCUT_ITERATIONS = 5
 _GRABCUT_MARGIN = 0.03
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Where the object is.
+
+    Attributes:
+        alpha: how much of each pixel belongs to the object, float32 [h, w] in 0 .. 1.
+        agreement: of several looks at the picture, 0 .. 1; 1 if there was but one.
+    """
+
+    alpha: Alpha
+    agreement: float = 1.0
+
+
 class Model(Protocol):
     """Finds the object; may be called from several threads."""
 
-    def guess(self, picture: Pixels) -> Alpha:
-        """How much of each pixel of uint8 [h, w, 3] belongs to the object: float32 [h, w] in 0 .. 1."""
+    def guess(self, picture: Pixels) -> Guess:
+        """Where the object is in uint8 [h, w, 3]."""
 
 
 def load_model(name: str) -> Model:
@@ -76,7 +91,11 @@ class Network:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = _session_class(name)(name, options)
 
-    def guess(self, picture: Pixels) -> Alpha:
+    def guess(self, picture: Pixels) -> Guess:
+        """The mean of three looks."""
+        return combine_looks(picture, self._look)
+
+    def _look(self, picture: Pixels) -> Alpha:
         """float32 [h, w], stretched by rembg so that the largest value is 1 and the smallest 0."""
         (mask,) = self._session.predict(Image.fromarray(picture))
         return np.asarray(mask, np.float32) / np.float32(255)
@@ -85,8 +104,8 @@ class Network:
 class GrabCut:
     """Rother, Kolmogorov, Blake: "GrabCut" (2004), from the guess that the object keeps clear of the borders."""
 
-    def guess(self, picture: Pixels) -> Alpha:
-        """float32 [h, w]; the edge is as soft as the reduced copy is coarse."""
+    def guess(self, picture: Pixels) -> Guess:
+        """One look; the edge is as soft as the reduced copy is coarse."""
         height, width = picture.shape[:2]
         factor = min(1.0, _GRABCUT_SIDE / max(width, height))
         small = cv2.resize(
@@ -96,7 +115,7 @@ class GrabCut:
         marks = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
         marks[margin[0] : -margin[0], margin[1] : -margin[1]] = cv2.GC_PR_FGD
         if not (marks == cv2.GC_PR_FGD).any():
-            return np.zeros((height, width), np.float32)
+            return Guess(np.zeros((height, width), np.float32))
         cv2.setRNGSeed(0)
         cv2.grabCut(
             cv2.cvtColor(small, cv2.COLOR_RGB2BGR),
@@ -108,7 +127,33 @@ class GrabCut:
             cv2.GC_INIT_WITH_MASK,
         )
         found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
-        return cv2.resize(cv2.GaussianBlur(found, (3, 3), 0), (width, height), interpolation=cv2.INTER_LINEAR)
+        return Guess(cv2.resize(cv2.GaussianBlur(found, (3, 3), 0), (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def combine_looks(picture: Pixels, look: Callable[[Pixels], Alpha]) -> Guess:
+    """The mean of looks at the whole picture, the mirrored one, and the square in its middle.
+
+    What is the object is found from any side; what else is taken for it, such as a building behind it, changes with
+    the side. The agreement is the share of what any look takes for the object that all do which see it.
+
+    Args:
+        picture: uint8 [h, w, 3].
+        look: finds alpha [h, w] in such a picture.
+    """
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = np.s_[top : top + side, left : left + side]
+    # Networks that squeeze every picture to a square see the middle undistorted.
+    looks = ((np.s_[:], look(picture)), (np.s_[:], look(picture[:, ::-1])[:, ::-1]), (middle, look(picture[middle])))
+    total, number = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+    some, every = np.zeros((height, width), bool), np.ones((height, width), bool)
+    for where, alpha in looks:
+        total[where] += alpha
+        number[where] += 1
+        some[where] |= alpha >= SOLID
+        every[where] &= alpha >= SOLID
+    return Guess(total / number, float(every.sum() / max(some.sum(), 1)))
 
 
 def _session_class(name: str) -> Any:
