@@ -92,7 +92,7 @@ class Network:
         self._session = _session_class(name)(name, options)
 
     def guess(self, picture: Pixels) -> Guess:
-        """The mean of three looks."""
+        """As `combine_looks` says."""
         return combine_looks(picture, self._look)
 
     def _look(self, picture: Pixels) -> Alpha:
@@ -131,10 +131,11 @@ class GrabCut:
 
 
 def combine_looks(picture: Pixels, look: Callable[[Pixels], Alpha]) -> Guess:
-    """The mean of looks at the whole picture, the mirrored one, and the square in its middle.
+    """The mean of looks at the whole picture and at the mirrored one; a third, at the square in its middle, votes.
 
     What is the object is found from any side; what else is taken for it, such as a building behind it, changes with
-    the side. The agreement is the share of what any look takes for the object that all do which see it.
+    the side. The third is not in the mean, since an object may be larger than what it sees. The agreement is the share
+    of what any look takes for the object that all do which see it.
 
     Args:
         picture: uint8 [h, w, 3].
@@ -144,16 +145,12 @@ def combine_looks(picture: Pixels, look: Callable[[Pixels], Alpha]) -> Guess:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     middle = np.s_[top : top + side, left : left + side]
-    # Networks that squeeze every picture to a square see the middle undistorted.
-    looks = ((np.s_[:], look(picture)), (np.s_[:], look(picture[:, ::-1])[:, ::-1]), (middle, look(picture[middle])))
-    total, number = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-    some, every = np.zeros((height, width), bool), np.ones((height, width), bool)
-    for where, alpha in looks:
-        total[where] += alpha
-        number[where] += 1
-        some[where] |= alpha >= SOLID
-        every[where] &= alpha >= SOLID
-    return Guess(total / number, float(every.sum() / max(some.sum(), 1)))
+    whole, mirrored, inner = look(picture), look(picture[:, ::-1])[:, ::-1], look(picture[middle]) >= SOLID
+    some = (whole >= SOLID) | (mirrored >= SOLID)
+    every = (whole >= SOLID) & (mirrored >= SOLID)
+    some[middle] |= inner
+    every[middle] &= inner
+    return Guess((whole + mirrored) / np.float32(2), float(every.sum() / max(some.sum(), 1)))
 
 
 def _session_class(name: str) -> Any:
