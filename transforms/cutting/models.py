@@ -131,11 +131,12 @@ class GrabCut:
 
 
 def combine_looks(picture: Pixels, look: Callable[[Pixels], Alpha]) -> Guess:
-    """The mean of looks at the whole picture and at the mirrored one; a third, at the square in its middle, votes.
+    """What looks at the whole picture and at the mirrored one find; a third, at the square in its middle, votes.
 
     What is the object is found from any side; what else is taken for it, such as a building behind it, changes with
-    the side. The third is not in the mean, since an object may be larger than what it sees. The agreement is the share
-    of what any look takes for the object that all do which see it.
+    the side. The mean of two looks decides what is solid, and the surer of them on that side is taken: the mean itself
+    would be half transparent wherever they differ. The third tells nothing of alpha, since an object may be larger than
+    what it sees. The agreement is the share of what any look takes for the object that all do which see it.
 
     Args:
         picture: uint8 [h, w, 3].
@@ -150,7 +151,9 @@ def combine_looks(picture: Pixels, look: Callable[[Pixels], Alpha]) -> Guess:
     every = (whole >= SOLID) & (mirrored >= SOLID)
     some[middle] |= inner
     every[middle] &= inner
-    return Guess((whole + mirrored) / np.float32(2), float(every.sum() / max(some.sum(), 1)))
+    solid = whole + mirrored >= 2 * SOLID
+    alpha = np.where(solid, np.maximum(whole, mirrored), np.minimum(whole, mirrored))
+    return Guess(alpha, float(every.sum() / max(some.sum(), 1)))
 
 
 def _session_class(name: str) -> Any:
