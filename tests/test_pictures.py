@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from tests.pictures_helpers import Pixels, bomb, cutout, encoded, photo, png
 from transforms.pictures import (
@@ -222,6 +222,7 @@ def test_what_cannot_be_decoded(kind: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kept", [0.02, 0.1, 0.5, 0.97])
+@pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize(
     ("file_format", "options"),
     [
@@ -235,7 +236,11 @@ def test_what_cannot_be_decoded(kind: str) -> None:
         ("TIFF", {"compression": "tiff_lzw"}),
     ],
 )
-def test_truncated(file_format: str, options: dict[str, object], kept: float) -> None:
+def test_truncated(
+    file_format: str, options: dict[str, object], kept: float, lenient: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a library has told Pillow to make do with what is there, as TFDS does."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
     data = encoded(photo(64, 48), file_format, **options)
     with pytest.raises(PictureError) as caught:
         decode_picture(data[: int(kept * len(data))])

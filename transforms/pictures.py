@@ -14,7 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from transforms.errors import InputError
 
@@ -186,6 +186,8 @@ def _from_sixteen_bit(image: Image.Image, *, white_is_zero: bool) -> Image.Image
 @contextlib.contextmanager
 def _reasons(data: bytes) -> Iterator[None]:
     """Say in one sentence why Pillow could not decode a picture."""
+    # TFDS sets this for the whole process when it shows examples, and half a photograph would pass for a whole one.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         yield
     except Image.DecompressionBombError as error:
