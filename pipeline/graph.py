@@ -2,8 +2,9 @@
 
 import apache_beam as beam
 
+from pipeline import resume
 from pipeline.build_plan import BuildPlan
-from pipeline.resume import Work, close_dataset
+from pipeline.resume import Work
 from transforms.companions import WriteCompanions
 from transforms.compositing import CompositeExamples
 from transforms.depth import PredictDepth
@@ -73,6 +74,7 @@ def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
         # BuildSummary
         | "WriteMetadata" >> WriteMetadata(plan.metadata)
         # folder of the dataset
+        | "AwaitMetadata" >> beam.Reshuffle()
         # Here and not in the launcher, which need not wait for the end.
-        | "CloseDataset" >> beam.Map(lambda _, all_files: close_dataset(all_files), all_files=plan.all_files)
+        | "CloseDataset" >> beam.Map(lambda _, all_files: resume.close_dataset(all_files), all_files=plan.all_files)
     )

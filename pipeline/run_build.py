@@ -11,12 +11,12 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from tqdm import tqdm
 
-from pipeline import graph
+from pipeline import graph, resume
 from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.console import quiet_libraries
 from pipeline.options import NO_DEPTH, BuildOptions
 from pipeline.progress import shown_progress
-from pipeline.resume import Work, close_dataset, open_dataset
+from pipeline.resume import Work, open_dataset
 from pipeline.runner import beam_options, is_dataflow, is_dry_run, is_local, made_pipeline, submit, told_failures
 from transforms import filesystems
 from transforms.card import format_bytes
@@ -59,12 +59,13 @@ def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions, *, o
         work = open_dataset(plan)
         if work.complete:
             print(f"{plan.files.directory} is complete already.", file=sys.stderr)
-            close_dataset(plan.all_files)  # in case that it was stopped while tidying up
         else:
             announce(plan, work)
             if own_process:
                 share_processors(plan, pipeline_options)
             run_pipeline(plan, work, pipeline)
+        # Once more: it may have been stopped while tidying up, or a worker came late with what another had done.
+        resume.close_dataset(plan.all_files)
     return plan
 
 

@@ -42,6 +42,9 @@ _SUMMARY = "summary.json"
 _SHEET = "contact_sheet"
 _DOUBTFUL_SHEET = "contact_sheet_doubtful"
 
+# Raised when the same photograph and flags no longer give the same cut-out.
+_FORMAT = 1
+
 _SHEET_PICTURES = 100
 _MOST_TOLD = 10
 
@@ -112,6 +115,7 @@ def _configuration(options: CutoutOptions) -> dict[str, Any]:
     """All that decides the bytes of a cut-out but the photograph, in the form that `describe_differences` knows."""
     return {
         "configuration": {
+            "format": _FORMAT,
             "--model": options.model,
             "--objects": options.objects,
             "sha256 of the network": network_sha256(options.model),
@@ -276,17 +280,19 @@ def _thumbnail(record: Record) -> Pixels:
 def _summarize(files: CutoutFiles, summary: dict[str, Any]) -> str:
     """Where the cut-outs are, which a person should look at, and what comes next."""
     aside = files.aside
+    look = f"; look at {aside}/{_SHEET}_001.png" if summary["ready"] else ""
     lines = [
         "",
         f"{files.directory}",
-        f"  {summary['ready']:,} cut-outs of {summary['photographs']:,} photographs; look at {aside}/{_SHEET}_001.png",
+        f"  {summary['ready']:,} cut-outs of {summary['photographs']:,} photographs{look}",
     ]
     if doubts := summary["doubts"]:
         lines.append(f"  doubtful: {len(doubts):,}, in {aside}/doubtful; move those that are good to their place:")
         lines += [f"    {label}: {'; '.join(reasons)}" for label, reasons in list(doubts.items())[:_MOST_TOLD]]
         if len(doubts) > _MOST_TOLD:
             lines.append(f"    and {len(doubts) - _MOST_TOLD:,} more: see {aside}/{_RESULTS}")
-    lines += ["", "  Next:", f"    python -m pipeline build --foregrounds {files.directory} --backgrounds ..."]
+    if summary["ready"]:
+        lines += ["", "  Next:", f"    python -m pipeline build --foregrounds {files.directory} --backgrounds ..."]
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ get their final name by a rename, so that no reader ever sees half a file.
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -19,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.errors import InputError, RunError
 
 _COPY_CHUNK = 1 << 20
+_DELETING_TRIES = 10
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -201,13 +203,24 @@ def delete_tree(folder: str) -> None:
     """
     with _reported(folder, "delete"):
         if FileSystems.get_scheme(folder) is None:
-            if Path(folder).exists():
-                shutil.rmtree(folder)
+            _delete_local_tree(folder)
         elif exists(folder):
             FileSystems.delete([f"{folder.rstrip('/')}/"])
             # Of many objects that are deleted together, Beam does not tell which could not be.
             if leftovers := list(list_files(folder)):
                 raise OSError(f"{leftovers[0]} and {len(leftovers) - 1} more are still there")
+
+
+def _delete_local_tree(folder: str) -> None:
+    for tries_left in reversed(range(_DELETING_TRIES)):
+        if not Path(folder).exists():
+            return
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            # Another worker was just writing or deleting there.
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or not tries_left:
+                raise
 
 
 @contextlib.contextmanager

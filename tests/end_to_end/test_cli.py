@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import commands, graph, options
+from pipeline import commands, options, resume
 from pipeline.cli import main
 from pipeline.runner import beam_options, is_local
 from tests.end_to_end.conftest import IMAGE_SIZE
@@ -310,7 +310,7 @@ def test_bar_on_a_terminal_goes_on_from_finished_examples(
     inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data_dir = tmp_path / "data"
-    monkeypatch.setattr(graph, "close_dataset", lambda _: None)
+    monkeypatch.setattr(resume, "close_dataset", lambda _: None)
     assert build(data_dir, inputs, *FLAGS) == 0
     for path in (*shard_files(data_dir)[5:], dataset_folder(data_dir) / "manifest.json"):
         path.unlink()

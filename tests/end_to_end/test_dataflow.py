@@ -118,6 +118,7 @@ def test_stages(job: Job) -> None:
         "GatherSummaries",
         "SummarizeShards",
         "WriteMetadata",
+        "AwaitMetadata",
         "CloseDataset",
     }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from pipeline import graph
+from pipeline import graph, resume
 from pipeline.build_plan import make_plan
 from pipeline.options import parse
 from pipeline.resume import open_dataset
@@ -13,7 +13,7 @@ from tests.end_to_end.helpers import Inputs, dataset_folder, draw_inputs, shard_
 
 
 def test_every_stage_counts_and_takes_its_time(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "close_dataset", lambda _: None)
+    monkeypatch.setattr(resume, "close_dataset", lambda _: None)
     inputs: Inputs = draw_inputs(tmp_path / "inputs", 48)
     (inputs.backgrounds / "broken.png").write_bytes(b"no picture")
     flags = ["--image_size=48", "--placements=2", "--examples_per_shard=10", "--depth_batch_size=4"]

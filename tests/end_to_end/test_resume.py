@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import graph, run_build
+from pipeline import resume, run_build
 from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.options import BuildOptions
 from tests.end_to_end.conftest import IMAGE_SIZE
@@ -61,7 +61,7 @@ def stopped(tmp_path: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> 
     """As a kill leaves it that hit just before the end, but with two shards and a companion unmade as well."""
     data_dir = tmp_path / "stopped"
     with monkeypatch.context() as patched:
-        patched.setattr(graph, "close_dataset", lambda _: None)
+        patched.setattr(resume, "close_dataset", lambda _: None)
         assert build(data_dir, inputs, *FLAGS) == 0
     for name in ("manifest.json", "README.md", "dataset_info.json"):
         (dataset_folder(data_dir) / name).unlink()

@@ -15,7 +15,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pipeline import graph
+from pipeline import resume
 from tests.depth_models.helpers import write_random_weights
 from tests.end_to_end.helpers import ROOT, Inputs, build, dataset_folder, stop_when
 from tests.tfds_builder.builder_helpers import (
@@ -206,7 +206,7 @@ def test_what_the_command_has_not_finished_is_not_built_over(
     inputs: Inputs, manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(graph, "close_dataset", lambda _: None)
+        patched.setattr(resume, "close_dataset", lambda _: None)
         assert build(tmp_path, inputs, *FLAGS) == 0
     (dataset_folder(tmp_path) / "dataset_info.json").unlink()
     before = made_at(tmp_path)
