@@ -33,6 +33,7 @@ from transforms.cutting.files import CutoutFiles, Photo, Record
 from transforms.cutting.models import network_sha256
 from transforms.errors import InputError, RunError
 from transforms.inputs import BadInput, find_pictures, root_folder
+from transforms.metadata import to_json
 from transforms.pictures import Pixels
 
 # Beside the cut-outs, in the folder that `build` passes over.
@@ -146,7 +147,7 @@ def _claim(files: CutoutFiles, configuration: dict[str, Any]) -> None:
         raise InputError(
             f"--output: {files.directory} holds files that no `cutout` is responsible for; name another folder."
         )
-    files.write(path, _json(configuration))
+    files.write(path, to_json(configuration))
 
 
 def _find_unfinished(files: CutoutFiles, photos: Sequence[Photo]) -> list[Photo]:
@@ -258,7 +259,7 @@ def _write_results(files: CutoutFiles, photos: Sequence[Photo], records: Sequenc
     counts = {result: len(labels) for result, labels in results.items()}
     doubts = {record.label: list(record.doubts) for record in records if record.doubts}
     summary = {"photographs": len(photos), **counts, "doubts": doubts}
-    files.write(files.path_aside(_SUMMARY), _json(summary))
+    files.write(files.path_aside(_SUMMARY), to_json(summary))
     return summary
 
 
@@ -294,7 +295,3 @@ def _summarize(files: CutoutFiles, summary: dict[str, Any]) -> str:
     if summary["ready"]:
         lines += ["", "  Next:", f"    python -m pipeline build --foregrounds {files.directory} --backgrounds ..."]
     return "\n".join(lines)
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

@@ -30,7 +30,7 @@ from transforms.exporting.readme import README, describe
 from transforms.exporting.stores import FileStore, OutputFolder, Store
 from transforms.exporting.tables import CocoTable, LabelsTable, Table, lines_of
 from transforms.finished import FinishedDataset, StoredShard, open_finished
-from transforms.metadata import DESCRIPTION
+from transforms.metadata import DESCRIPTION, to_json
 
 # In the output: what is there when everything is, and what exists only before that.
 _FINISHED = "export.json"
@@ -103,7 +103,7 @@ class _Export:
     def run(self, configuration: dict[str, Any]) -> None:
         """Make what is not finished, then what tells of it."""
         output, journal = self._output, self._journal
-        output.write(_CLAIM, _json(configuration))
+        output.write(_CLAIM, to_json(configuration))
         writer = PartWriter(
             dataset=self._dataset,
             names=PictureNames(
@@ -174,7 +174,7 @@ class _Export:
         output.write(README, describe(self._dataset, self._format, tuple(self._pictures), self._examples).encode())
         output.write("statistics.json", self._statistics)
         files = {name: (output.folder / name).stat().st_size for name in names}
-        output.write(_FINISHED, _json({**configuration, "examples": self._examples, "files": files}))
+        output.write(_FINISHED, to_json({**configuration, "examples": self._examples, "files": files}))
 
 
 def _chosen_splits(dataset: FinishedDataset, options: ExportOptions) -> dict[str, tuple[StoredShard, ...]]:
@@ -306,7 +306,3 @@ def _summarize(folder: Path) -> str:
             f"  {README}, {', '.join(files[: 3 if more else 4])}{more}",
         ]
     )
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,6 +1,7 @@
 """Finished datasets as plain files: what the `export` command is made of.
 
-`source` reads the dataset, `names` names the pictures, `stores` keep them, `tables` tell what is in them.
+`parts` goes through the dataset, `names` names the pictures, `stores` and `archives` keep them, `journal` knows how far
+an export got, `tables` tell what is in them.
 """
 
 FORMATS = ("zip", "folder", "coco")
