@@ -6,7 +6,6 @@ A template gives every parameter as --name=value, so that switches, which have n
 --name=true or --name=false.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -57,7 +56,8 @@ def as_command_line(parameters: Sequence[str]) -> list[str]:
     >>> as_command_line(["--overwrite=true", "--skip_bad_inputs=false", "--name=mine"])
     ['--overwrite', '--name=mine']
     """
-    switches = {name for action in _flags() if action.nargs == 0 for name in action.option_strings}
+    flags = [action for action in options.flags_of("build") if action.dest != "help"]
+    switches = {name for action in flags if action.nargs == 0 for name in action.option_strings}
     given = []
     for parameter in parameters:
         name, _, value = parameter.partition("=")
@@ -66,12 +66,6 @@ def as_command_line(parameters: Sequence[str]) -> list[str]:
         elif value == "true":
             given.append(name)
     return given
-
-
-def _flags() -> list[argparse.Action]:
-    parser = argparse.ArgumentParser(add_help=False)
-    options.add_build_flags(parser)
-    return parser._actions
 
 
 if __name__ == "__main__":
