@@ -321,7 +321,7 @@ def test_same_size_changes_nothing_that_is_seen() -> None:
 
 def test_large_pictures_are_resized_plane_by_plane_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = resize_area(RGB, (7, 5))
-    monkeypatch.setattr("transforms.pictures._SMALL_IMAGE", 0)
+    monkeypatch.setattr("transforms.resizing.STRIP_VALUES", 0)
     assert np.array_equal(resize_area(RGB, (7, 5)), at_once)
 
 
