@@ -74,9 +74,8 @@ class Drawn:
             alpha = np.where(random.random(shape) < 0.5, hard, 0)
         elif self.kind == "haze":  # nearly transparent all around, as networks leave it
             alpha = np.maximum(hard, random.integers(0, 3, shape))
-        elif self.kind == "fringe":  # a faint line at the very edge
-            alpha = hard.copy()
-            alpha[:1] = alpha[:, -1:] = 1 + random.integers(0, 40)
+        elif self.kind == "fringe":  # single faint pixels far from the object
+            alpha = np.where(random.random(shape) < 1e-3, random.integers(1, 60), hard)
         elif self.kind == "specks":
             alpha = np.where(random.random(shape) < random.choice([1e-4, 1e-2]), 255, 0)
         else:
@@ -89,7 +88,7 @@ class Drawn:
     def _soft(self) -> Pixels:
         y, x = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32)
         u, v = (x + 0.5) / self.width - 0.5, (y + 0.5) / self.height - 0.5
-        return (255 * np.clip(1.7 - 8 * (u * u + v * v), 0, 1)).astype(np.uint8)
+        return (255 * np.clip(1.7 - 8 * (u * u + v * v), 0, 1) ** 3).astype(np.uint8)
 
 
 @st.composite
@@ -139,7 +138,7 @@ def flags(draw: st.DrawFn) -> tuple[str, ...]:
 # Its outermost rows are rounded to nothing when it is reduced.
 @example(
     [Drawn(50, 40, "RGB", "jpg", 0)],
-    [Drawn(320, 87, "fringe", "png", 0)],
+    [Drawn(900, 600, "fringe", "png", 0)],
     ("--image_size=96", "--placements=1", "--fg_scale=0.4,0.55"),
 )
 def test_verify_accepts_what_build_makes(behind: list[Drawn], before: list[Drawn], chosen: tuple[str, ...]) -> None:
