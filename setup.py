@@ -63,6 +63,7 @@ setup(
         # The headless build has the same cv2 and needs no display libraries, which slim worker images lack.
         "opencv-python-headless>=4.11,<6",
         "pillow>=12,<14",
+        "simplejpeg>=1.8",  # tells what libjpeg warns of, which Pillow and OpenCV do not
         "tensorflow>=2.21,<3",
         "tensorflow-datasets>=4.9.10,<5",
         "tqdm>=4.67",

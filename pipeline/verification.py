@@ -19,7 +19,7 @@ from transforms.cross_product import held_out_pictures
 from transforms.errors import InputError, RunError
 from transforms.finished import FinishedDataset, StoredShard, open_finished
 from transforms.metadata import DatasetMetadata, make_statistics, make_tfds_files
-from transforms.recipe import FORMAT, Recipe, make_recipe
+from transforms.recipe import VERIFIABLE_FORMATS, Recipe, make_recipe
 from transforms.shards import ShardSummary
 from transforms.summary import BuildSummary, SummarizeShardsFn
 from transforms.verification.companions import CompanionCheck, CompanionReport, UnpackedPictures, check_inputs
@@ -179,6 +179,7 @@ class Verification:
                 companion.labels,
                 self.recipe.rules.image_size,
                 self.recipe.rules.longest,
+                self.dataset.manifest["configuration"]["format"] > 1,
                 self.unpacked,
             )
             reports[kind] = check.run(stored)
@@ -339,9 +340,10 @@ class Verification:
 def _recipe(dataset: FinishedDataset, cutout_sizes: tuple[tuple[int, int], ...]) -> Recipe:
     manifest = dataset.manifest
     configuration = manifest["configuration"]
-    if configuration["format"] != FORMAT:
+    if configuration["format"] not in VERIFIABLE_FORMATS:
         raise InputError(
-            f"{dataset.files.directory} has format {configuration['format']}, and this program verifies {FORMAT};"
+            f"{dataset.files.directory} has format {configuration['format']}, and this program verifies"
+            f" {' and '.join(map(str, VERIFIABLE_FORMATS))};"
             " use the version that made it."
         )
     depth = manifest["depth_model"]

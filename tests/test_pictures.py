@@ -17,13 +17,16 @@ from tests.pictures_helpers import Pixels, bomb, cutout, encoded, photo, png
 from transforms.pictures import (
     MASK_THRESHOLD,
     PictureError,
+    crop_to_alpha,
     decode_picture,
+    first_without_mask,
     has_mask_at,
     load_background,
     load_foreground,
     resize_area,
     resize_cutout,
 )
+from transforms.placements import placed_size
 
 RGB = photo(24, 18)
 RGBA = cutout(24, 18)
@@ -83,6 +86,35 @@ EXACT = {
     "RGB with a transparent colour": (
         png(2, 1, 8, 2, [bytes([1, 2, 3, 4, 5, 6])], (b"tRNS", pairs(1, 2, 3))),
         [[[1, 2, 3, 0], [4, 5, 6, 255]]],
+    ),
+    "8-bit grey, higher bits of the transparent value": (
+        png(2, 1, 8, 0, [b"\x07\x09"], (b"tRNS", pairs(0x0107))),
+        [[[7] * 3 + [0], [9] * 3 + [255]]],
+    ),
+    "4-bit grey with a transparent value": (
+        png(3, 1, 4, 0, [b"\x5f\x00"], (b"tRNS", pairs(5))),
+        [[[85] * 3 + [0], [255] * 4, [0] * 3 + [255]]],
+    ),
+    "2-bit grey with a transparent value": (
+        png(4, 1, 2, 0, [b"\x1b"], (b"tRNS", pairs(2))),
+        [[[0] * 3 + [255], [85] * 3 + [255], [170] * 3 + [0], [255] * 4]],
+    ),
+    "1-bit with transparent white": (
+        png(2, 1, 1, 0, [b"\x40"], (b"tRNS", pairs(1))),
+        [[[0] * 3 + [255], [255] * 3 + [0]]],
+    ),
+    "1-bit with transparent black": (
+        png(2, 1, 1, 0, [b"\x40"], (b"tRNS", pairs(0))),
+        [[[0] * 4, [255] * 4]],
+    ),
+    "16-bit RGB with a transparent colour": (
+        # The last pixel differs from it in the lower byte alone, and is no more transparent than the others.
+        png(3, 1, 16, 2, [pairs(257, 514, 771, 0, 0, 0, 257, 514, 770)], (b"tRNS", pairs(257, 514, 771))),
+        [[[1, 2, 3, 0], [0, 0, 0, 255], [1, 2, 3, 255]]],
+    ),
+    "2-bit palette with alpha": (
+        png(4, 1, 2, 3, [b"\x1b"], (b"PLTE", bytes(range(12))), (b"tRNS", bytes([0, 7, 200]))),
+        [[[0, 1, 2, 0], [3, 4, 5, 7], [6, 7, 8, 200], [9, 10, 11, 255]]],
     ),
     "4-bit grey": (png(2, 1, 4, 0, [b"\x5f"]), [[[85] * 3, [255] * 3]]),
     "1-bit": (encoded(Image.fromarray(GREY > 99)), grey((GREY > 99) * 255)),
@@ -319,10 +351,55 @@ def test_same_size_changes_nothing_that_is_seen() -> None:
     assert np.array_equal(resized[..., 3], RGBA[..., 3])
 
 
-def test_large_pictures_are_resized_plane_by_plane_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once = resize_area(RGB, (7, 5))
-    monkeypatch.setattr("transforms.pictures._SMALL_IMAGE", 0)
-    assert np.array_equal(resize_area(RGB, (7, 5)), at_once)
+@given(st.data())
+def test_strips_give_the_same_bits(data: st.DataObject) -> None:
+    """Whether the ratios are whole numbers or not, of either axis."""
+    size = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
+    ratios = st.one_of(st.integers(1, 7), st.floats(1, 4))
+    width, height = (round(side * data.draw(ratios)) for side in size)
+    kind, most = data.draw(st.sampled_from([(np.uint8, 255), (np.uint16, 255 * 255)]))
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    image = random.integers(0, most + 1, (height, width, data.draw(st.integers(1, 4)))).astype(kind)
+    at_once = resize_area(image, size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("transforms.resizing.STRIP_VALUES", data.draw(st.integers(0, image.size - 1)))
+        assert np.array_equal(resize_area(image, size), at_once)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_large_backgrounds_are_loaded_in_strips(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = encoded(Image.fromarray(cutout(90, 70)).convert(mode))
+    at_once = load_background(image, 19)
+    monkeypatch.setattr("transforms.resizing.STRIP_VALUES", 999)
+    assert np.array_equal(load_background(image, 19), at_once)
+
+
+def test_large_foregrounds_are_loaded_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = encoded(cutout(90, 70))
+    at_once = load_foreground(image, 4)
+    monkeypatch.setattr("transforms.resizing.STRIP_VALUES", 999)
+    assert np.array_equal(load_foreground(image, 4), at_once)
+
+
+@given(st.data())
+def test_sizes_without_a_mask_are_found_as_by_resizing_to_each(data: st.DataObject) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    width, height = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 60))
+    alpha = random.choice(np.array([0, 0, 127, 128, 129, 255], np.uint8), (height, width))
+    alpha[random.random((height, width)) < data.draw(st.floats(0, 1))] = 0
+    for _ in range(data.draw(st.integers(0, 2))):  # blocks of any size
+        x, y = random.integers(width), random.integers(height)
+        alpha[y : y + random.integers(1, 25), x : x + random.integers(1, 25)] = random.choice([127, 128, 130, 255])
+    rgba = np.dstack([np.zeros((height, width, 3), np.uint8), alpha])
+    sizes = [placed_size((width, height), side) for side in data.draw(st.lists(st.integers(1, 90), min_size=1))]
+    exhaustive = [index for index, size in enumerate(sizes) if not has_mask_at(rgba, size)]
+    assert first_without_mask(rgba, sizes) == (exhaustive[0] if exhaustive else None)
+
+
+def test_solid_cutouts_are_not_resized_to_find_their_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgba = np.full((300, 200, 4), 255, np.uint8)
+    monkeypatch.setattr("transforms.pictures.has_mask_at", None)
+    assert first_without_mask(rgba, [placed_size((200, 300), side) for side in range(10, 400)]) is None
 
 
 @given(reductions())
@@ -377,6 +454,48 @@ def test_large_foregrounds_are_reduced_to_four_times_their_placement(
     foreground = load_foreground(encoded(image), 10)
     assert foreground.shape == (size[1], size[0], 4)
     assert np.all(foreground == (1, 2, 3, 255))
+
+
+def faint_at_the_corners(width: int, height: int) -> Pixels:
+    """Solid in the middle, and a single faint pixel at two corners."""
+    image = np.zeros((height, width, 4), np.uint8)
+    image[height // 4 : -(height // 4), width // 4 : -(width // 4)] = (1, 2, 3, 255)
+    image[0, 0] = image[-1, -1] = (9, 9, 9, 3)
+    return image
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 300), (57, 1000), (320, 87), (41, 41)])
+def test_reduced_foregrounds_are_cropped_again(width: int, height: int) -> None:
+    foreground = load_foreground(encoded(faint_at_the_corners(width, height)), 10)
+    assert np.array_equal(crop_to_alpha(foreground), foreground)
+    assert max(foreground.shape) <= 40
+    # What a dataset keeps can be loaded again.
+    framed = np.pad(foreground, ((1, 1), (1, 1), (0, 0)))
+    assert np.array_equal(load_foreground(encoded(framed), 10), foreground)
+
+
+def test_foregrounds_that_vanish_when_they_are_reduced() -> None:
+    image = np.zeros((6, 6_000, 4), np.uint8)
+    image[0, 0] = image[5, -1] = 255
+    with pytest.raises(PictureError) as caught:
+        load_foreground(encoded(image), 2)
+    assert str(caught.value) == (
+        "is so thin that nothing is left of it when its longest side is 2 pixels; use a larger --fg_scale or"
+        " --image_size"
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF"])
+def test_pillow_does_not_warn(file_format: str) -> None:
+    """It would not say of which picture, and of nothing that matters."""
+    damaged_exif = b"Exif\0\0" + with_orientation(6).tobytes()[6:20]
+    data = encoded(RGB, file_format, exif=damaged_exif) if file_format != "TIFF" else encoded(RGB, file_format)
+    if file_format == "TIFF":
+        entry = struct.pack("<HHI", 256, 4, 1)  # the width, said to be two
+        data = data.replace(entry, struct.pack("<HHI", 256, 4, 2))
+    with contextlib.suppress(PictureError):
+        decode_picture(data)
 
 
 @pytest.mark.parametrize(

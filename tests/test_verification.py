@@ -242,7 +242,9 @@ def test_reports_of_right_shards_are_what_was_written(
     unpacked = UnpackedPictures(str(tmp_path / "unpacked"))
     found = []
     for kind, labels in (("background", dataset.schema.backgrounds), ("foreground", dataset.schema.foregrounds)):
-        check = CompanionCheck(kind, dataset.companions[kind], labels, IMAGE_SIZE, dataset.rules.longest, unpacked)
+        check = CompanionCheck(
+            kind, dataset.companions[kind], labels, IMAGE_SIZE, dataset.rules.longest, cropped=True, unpacked=unpacked
+        )
         report = check.run({one.file: stored(one) for one in companions})
         assert not report.faults
         found += report.summaries

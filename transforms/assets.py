@@ -1,7 +1,8 @@
 """The input pictures as workers need them: decoded once per process, kept in bounded memory, shared by all threads."""
 
+import contextlib
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,11 +48,13 @@ class AssetPaths:
 
     def load_background(self, index: int) -> Pixels:
         """uint8 [image_size, image_size, 3], RGB."""
-        return pictures.load_background(_read(self.backgrounds[index]), self.image_size)
+        with _read(self.backgrounds[index]) as data:
+            return pictures.load_background(data, self.image_size)
 
     def load_cutout(self, index: int) -> Pixels:
         """RGBA uint8 [h, w, 4] before placement."""
-        return pictures.load_foreground(_read(self.foregrounds[index]), self.longest_side)
+        with _read(self.foregrounds[index]) as data:
+            return pictures.load_foreground(data, self.longest_side)
 
 
 class _BoundedCache:
@@ -122,9 +125,11 @@ def decoded_again(
     return sum(max(0.0, 1 - kept / wanted) for kept, wanted in kinds)
 
 
-def _read(path: str) -> bytes:
+@contextlib.contextmanager
+def _read(path: str) -> Iterator[bytes]:
     try:
-        return filesystems.read_bytes(path)
+        with filesystems.read_within_budget(path) as data:
+            yield data
     except OSError as error:
         raise RunError(
             f"Cannot read {path} ({error.strerror or error}), which was there when the inputs were checked; restore it"

@@ -18,6 +18,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import InputError, RunError
+from transforms.memory import FILES
 
 _COPY_CHUNK = 1 << 20
 _DELETING_TRIES = 10
@@ -150,6 +151,24 @@ def read_bytes(path: str) -> bytes:
         FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
     ):
         return bytes(file.read())
+
+
+@contextlib.contextmanager
+def read_within_budget(path: str) -> Iterator[bytes]:
+    """`read_bytes`, where threads that read at the same time hold a bounded number of bytes together.
+
+    The bytes must not be kept after the block.
+
+    Raises:
+        OSError: the file is not there or cannot be read.
+    """
+    with _told_as_os_error():
+        if FileSystems.get_scheme(path) is None:
+            size = Path(path).stat().st_size
+        else:
+            size = FileSystems.get_filesystem(path).size(path)
+    with FILES.hold(size):
+        yield read_bytes(path)
 
 
 def write_bytes(path: str, data: bytes, *, temporary_folder: str) -> None:

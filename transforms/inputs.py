@@ -122,8 +122,8 @@ def check_backgrounds(
     """
 
     def check(data: bytes) -> tuple[int, int]:
-        pictures.decode_picture(data)
-        return image_size, image_size
+        with pictures.decoded_picture(data):
+            return image_size, image_size
 
     found, bad = find_pictures(folder_or_glob, "--backgrounds")
     return _check_all(found[:most], bad, check, on_checked)
@@ -145,12 +145,12 @@ def check_foregrounds(
     def check(data: bytes) -> tuple[int, int]:
         rgba = pictures.load_foreground(data, max(sides))
         height, width = rgba.shape[:2]
-        for side in sides:
-            if not pictures.has_mask_at(rgba, placed_size((width, height), side)):
-                raise PictureError(
-                    f"is so thin that no pixel is half opaque when its longest side is {side} pixels; its mask would be"
-                    " empty; use a larger --fg_scale or --image_size"
-                )
+        missing = pictures.first_without_mask(rgba, [placed_size((width, height), side) for side in sides])
+        if missing is not None:
+            raise PictureError(
+                f"is so thin that no pixel is half opaque when its longest side is {sides[missing]} pixels; its mask"
+                " would be empty; use a larger --fg_scale or --image_size"
+            )
         return width, height
 
     found, bad = find_pictures(folder_or_glob, "--foregrounds")
@@ -165,15 +165,16 @@ def _check_all(
 ) -> CheckedInputs:
     def check_one(one: _Found) -> Picture | BadInput:
         try:
-            data = filesystems.read_bytes(one.path)
-            width, height = check(data)
+            with filesystems.read_within_budget(one.path) as data:
+                width, height = check(data)
+                sha256 = hashlib.sha256(data).hexdigest()
         except PictureError as error:
             return BadInput(one.path, str(error))
         except OSError as error:
             return BadInput(one.path, f"cannot be read ({error.strerror or error})")
         finally:
             on_checked()
-        return Picture(one.path, one.label, one.class_name, hashlib.sha256(data).hexdigest(), width, height)
+        return Picture(one.path, one.label, one.class_name, sha256, width, height)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         results = list(pool.map(check_one, found))

@@ -16,7 +16,10 @@ from transforms.encoding import ExampleEncoding
 from transforms.placements import PlacementRules
 
 # Raised when the same inputs and flags no longer give the same bytes.
-FORMAT = 1
+FORMAT = 2
+
+# In format 1, a cut-out that was reduced may have transparent rows at its edge; what follows from it is the same.
+VERIFIABLE_FORMATS = (1, FORMAT)
 
 # What a configuration says instead of a JPEG quality.
 LOSSLESS = "png"

@@ -86,6 +86,7 @@ class CompanionCheck:
         labels: names and classes of its pictures.
         image_size: side of the composites, pixels.
         longest_side: largest longest side of a placed cut-out, pixels.
+        cropped: whether every cut-out is cropped to its alpha, as since format 2.
         unpacked: where its pictures go.
     """
 
@@ -94,6 +95,7 @@ class CompanionCheck:
     labels: Labels
     image_size: int
     longest_side: int
+    cropped: bool
     unpacked: UnpackedPictures
 
     def run(self, stored: Mapping[str, StoredShard]) -> CompanionReport:
@@ -145,7 +147,7 @@ class CompanionCheck:
 
     def _check_cutout(self, rgba: Pixels) -> None:
         height, width = rgba.shape[:2]
-        if cv2.boundingRect(np.ascontiguousarray(rgba[..., 3])) != (0, 0, width, height):
+        if self.cropped and pictures.crop_to_alpha(rgba).shape != rgba.shape:
             raise WrongRecordError("image", "is not cropped to the box in which it is not transparent")
         if max(width, height) > OVERSAMPLING * self.longest_side:
             raise WrongRecordError("image", f"is {width} x {height}, larger than placements are made from")
@@ -182,13 +184,15 @@ def check_inputs(
         if label not in paths:
             return Fault(filesystems.join(folder, label), f"is missing; the dataset was made with this {kind}")
         try:
-            data = filesystems.read_bytes(paths[label])
-            if hashlib.sha256(data).hexdigest() != sha256:
-                return Fault(paths[label], f"has changed since the dataset was made with it as {kind} {index}")
-            if kind == "background":
-                now, then = pictures.load_background(data, image_size), unpacked.load_background(index)
-            else:
-                now, then = pictures.load_foreground(data, longest_side), unpacked.load_cutout(index)
+            with filesystems.read_within_budget(paths[label]) as data:
+                if hashlib.sha256(data).hexdigest() != sha256:
+                    return Fault(paths[label], f"has changed since the dataset was made with it as {kind} {index}")
+                if kind == "background":
+                    now, then = pictures.load_background(data, image_size), unpacked.load_background(index)
+                else:
+                    now = pictures.load_foreground(data, longest_side)
+                    # Those of format 1 were not cropped again after they were reduced.
+                    then = pictures.crop_to_alpha(unpacked.load_cutout(index))
         except (OSError, PictureError) as error:
             return Fault(paths[label], f"cannot be read ({error})")
         if not np.array_equal(now, then):
