@@ -1,5 +1,6 @@
 """The input pictures as workers need them: decoded once per process, kept in bounded memory, shared by all threads."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -36,22 +37,28 @@ class AssetPaths:
     Attributes:
         backgrounds: path of every background, in the order of its index.
         foregrounds: path of every foreground, in the order of its index.
+        background_sha256: of the file of every background, as when the inputs were checked; 32 bytes each.
+        foreground_sha256: likewise.
         image_size: side of the square composite, pixels.
         longest_side: largest longest side of a placed cut-out, pixels.
     """
 
     backgrounds: tuple[str, ...]
     foregrounds: tuple[str, ...]
+    background_sha256: tuple[bytes, ...]
+    foreground_sha256: tuple[bytes, ...]
     image_size: int
     longest_side: int
 
     def load_background(self, index: int) -> Pixels:
         """uint8 [image_size, image_size, 3], RGB."""
-        return pictures.load_background(_read(self.backgrounds[index]), self.image_size)
+        data = _read(self.backgrounds[index], self.background_sha256[index])
+        return pictures.load_background(data, self.image_size)
 
     def load_cutout(self, index: int) -> Pixels:
         """RGBA uint8 [h, w, 4] before placement."""
-        return pictures.load_foreground(_read(self.foregrounds[index]), self.longest_side)
+        data = _read(self.foregrounds[index], self.foreground_sha256[index])
+        return pictures.load_foreground(data, self.longest_side)
 
 
 class _BoundedCache:
@@ -122,11 +129,18 @@ def decoded_again(
     return sum(max(0.0, 1 - kept / wanted) for kept, wanted in kinds)
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, sha256: bytes) -> bytes:
     try:
-        return filesystems.read_bytes(path)
+        data = filesystems.read_bytes(path)
     except OSError as error:
         raise RunError(
-            f"Cannot read {path} ({error.strerror or error}), which was there when the inputs were checked; restore it"
+            f"Cannot read {path} ({error.strerror or error}), which existed when the inputs were checked; restore it"
             " and run the same command again."
         ) from error
+    # Of the bytes that are decoded, every time: next to decoding it costs nothing.
+    if hashlib.sha256(data).digest() != sha256:
+        raise RunError(
+            f"{path} has changed since the inputs were checked; restore it and run the same command again, or add"
+            " --overwrite to start again with what it is now."
+        )
+    return data
