@@ -97,10 +97,10 @@ class BuildPlan:
         return AssetPaths(
             backgrounds=tuple(picture.path for picture in self.backgrounds),
             foregrounds=tuple(picture.path for picture in self.foregrounds),
-            background_sha256=tuple(bytes.fromhex(picture.sha256) for picture in self.backgrounds),
-            foreground_sha256=tuple(bytes.fromhex(picture.sha256) for picture in self.foregrounds),
             image_size=self.options.image_size,
             longest_side=self.rules.longest,
+            background_sha256=tuple(bytes.fromhex(picture.sha256) for picture in self.backgrounds),
+            foreground_sha256=tuple(bytes.fromhex(picture.sha256) for picture in self.foregrounds),
         )
 
     @property

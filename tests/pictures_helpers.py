@@ -1,6 +1,5 @@
 """Tiny pictures of every kind, made on the spot."""
 
-import hashlib
 import io
 import struct
 import zlib
@@ -68,19 +67,7 @@ def write_pictures(folder: Path, image_size: int = 16, longest_side: int = 8) ->
     """Three backgrounds and two foregrounds, and where they lie."""
     backgrounds = [write(folder / f"backgrounds/{i}.png", photo(20 + i, 18, seed=i)) for i in range(3)]
     foregrounds = [write(folder / f"foregrounds/{i}.png", cutout(12 - i, 8 + i, seed=9 + i)) for i in range(2)]
-    return AssetPaths(
-        tuple(map(str, backgrounds)),
-        tuple(map(str, foregrounds)),
-        tuple(map(digest, backgrounds)),
-        tuple(map(digest, foregrounds)),
-        image_size,
-        longest_side,
-    )
-
-
-def digest(path: Path) -> bytes:
-    """sha256 of a file."""
-    return hashlib.sha256(path.read_bytes()).digest()
+    return AssetPaths(tuple(map(str, backgrounds)), tuple(map(str, foregrounds)), image_size, longest_side)
 
 
 def make_schema(image_size: int = 16, *, lossless: bool = True, depth_bits: int | None = None) -> Schema:

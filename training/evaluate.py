@@ -15,7 +15,6 @@ held-out share and the seed must be those given to `prepare`. The rows:
 """
 
 import argparse
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -119,10 +118,8 @@ def matching(paths: tuple[Path, ...], pattern: str) -> tuple[Path, ...]:
 def draw_scenes(pool: Pool, count: int, size: int, seed: int) -> Scenes:
     """Composites of random pairs of the pool with the program's own placements, all pictures about equally often."""
     shortest, longest = side_range(size, _FG_SCALE)
-    pictures = pool.backgrounds, pool.foregrounds
-    paths = (tuple(map(str, kind)) for kind in pictures)
-    digests = (tuple(hashlib.sha256(Path(one).read_bytes()).digest() for one in kind) for kind in pictures)
-    assets = Assets(AssetPaths(*paths, *digests, image_size=size, longest_side=longest))
+    paths = tuple(map(str, pool.backgrounds)), tuple(map(str, pool.foregrounds))
+    assets = Assets(AssetPaths(*paths, image_size=size, longest_side=longest))
     words = random_words(seed, _STREAM, np.arange(2 * count))
     sides = shortest + uniform_integers(words[:, 0], longest - shortest + 1)
     fg_bg, bare = np.empty((2, count, size, size, 3), np.uint8)

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,27 +37,28 @@ class AssetPaths:
     Attributes:
         backgrounds: path of every background, in the order of its index.
         foregrounds: path of every foreground, in the order of its index.
-        background_sha256: of the file of every background, as when the inputs were checked; 32 bytes each.
-        foreground_sha256: likewise.
         image_size: side of the square composite, pixels.
         longest_side: largest longest side of a placed cut-out, pixels.
+        background_sha256: of the file of every background when the inputs were checked, 32 bytes each; None if they
+            were not.
+        foreground_sha256: likewise.
     """
 
     backgrounds: tuple[str, ...]
     foregrounds: tuple[str, ...]
-    background_sha256: tuple[bytes, ...]
-    foreground_sha256: tuple[bytes, ...]
     image_size: int
     longest_side: int
+    background_sha256: tuple[bytes, ...] | None = None
+    foreground_sha256: tuple[bytes, ...] | None = None
 
     def load_background(self, index: int) -> Pixels:
         """uint8 [image_size, image_size, 3], RGB."""
-        data = _read(self.backgrounds[index], self.background_sha256[index])
+        data = _read(self.backgrounds, self.background_sha256, index)
         return pictures.load_background(data, self.image_size)
 
     def load_cutout(self, index: int) -> Pixels:
         """RGBA uint8 [h, w, 4] before placement."""
-        data = _read(self.foregrounds[index], self.foreground_sha256[index])
+        data = _read(self.foregrounds, self.foreground_sha256, index)
         return pictures.load_foreground(data, self.longest_side)
 
 
@@ -129,7 +130,8 @@ def decoded_again(
     return sum(max(0.0, 1 - kept / wanted) for kept, wanted in kinds)
 
 
-def _read(path: str, sha256: bytes) -> bytes:
+def _read(paths: Sequence[str], sha256: Sequence[bytes] | None, index: int) -> bytes:
+    path = paths[index]
     try:
         data = filesystems.read_bytes(path)
     except OSError as error:
@@ -138,7 +140,7 @@ def _read(path: str, sha256: bytes) -> bytes:
             " and run the same command again."
         ) from error
     # Of the bytes that are decoded, every time: next to decoding it costs nothing.
-    if hashlib.sha256(data).digest() != sha256:
+    if sha256 is not None and hashlib.sha256(data).digest() != sha256[index]:
         raise RunError(
             f"{path} has changed since the inputs were checked; restore it and run the same command again, or add"
             " --overwrite to start again with what it is now."

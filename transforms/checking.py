@@ -75,8 +75,8 @@ def check_shard(files: DatasetFiles, key: ShardKey, delivered: Iterable[Delivere
         was = f", made with {expected[0]:,} bytes of sha256 {expected[1]}" if expected else ""
         raise RunError(
             f"{files.path(name)} has {stored[0]:,} bytes of sha256 {stored[1]}{was}: it or its summary has changed"
-            " since it was made; make sure that nothing else writes there and run the same command again, which makes the"
-            " shard again."
+            " since it was made; make sure that nothing else writes there and run the same command again, which"
+            " makes the shard again."
         )
     return summary
 
@@ -98,10 +98,11 @@ class CheckShards(beam.PTransform):
 
     def expand(self, shards: beam.PCollection[tuple[ShardKey, Iterable[Delivered]]]) -> beam.PCollection[ShardSummary]:
         """Wire `check_shard`."""
-        return shards | "ReadAgain" >> beam.MapTuple(_check_shard, files=self._files)
+        return shards | "ReadAgain" >> beam.Map(_check_shard, files=self._files)
 
 
-def _check_shard(key: ShardKey, delivered: Iterable[Delivered], files: Mapping[str, DatasetFiles]) -> ShardSummary:
+def _check_shard(shard: tuple[ShardKey, Iterable[Delivered]], files: Mapping[str, DatasetFiles]) -> ShardSummary:
+    key, delivered = shard
     with _STAGE.timed():
         summary = check_shard(files[key[0]], key, delivered)
     _STAGE.count("shards")

@@ -48,10 +48,11 @@ class Ticket:
         stored = _stored_fingerprint(self.path)
         if stored == self.fingerprint:
             return
-        what = "does not exist any more" if stored is None else "belongs to another configuration now"
+        what = "no longer exists" if stored is None else "belongs to another configuration now"
         raise RunError(
             f"The claim {self.path} {what}: another command has finished, overwritten or deleted that folder, so"
-            " nothing more was written to it; make sure that no other command works there and run the same command again."
+            " nothing more was written to it; make sure that no other command works there and run the same command"
+            " again."
         )
 
     def release(self) -> bool:
