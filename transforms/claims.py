@@ -180,8 +180,8 @@ class Claim:
             if len(differences) > _MOST_DIFFERENCES:
                 differences[_MOST_DIFFERENCES:] = [f"and {len(differences) - _MOST_DIFFERENCES} more"]
             raise InputError(
-                f"{self.wording.flag}: {self.folders[0]} contains {self.wording.content}: {'; '.join(differences)}. Use"
-                f" the stored flags and inputs, or {self.wording.remedy}."
+                f"{self.wording.flag}: {self.folders[0]} contains {self.wording.content} ({'; '.join(differences)});"
+                f" use the stored flags and inputs, or {self.wording.remedy}."
             )
         return content
 
