@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pipeline import graph, options
 from pipeline.build_plan import make_plan
-from pipeline.resume import open_dataset
+from pipeline.resume import opened_dataset
 from pipeline.run_build import announce, refuse_unreachable
 from pipeline.runner import beam_options, made_pipeline, submit
 from transforms.errors import InputError, RunError
@@ -42,12 +42,12 @@ def launch(arguments: Sequence[str]) -> None:
     refuse_unreachable(values, pipeline_options)
     with made_pipeline(pipeline_options) as pipeline:
         plan = make_plan(values)
-        work = open_dataset(plan)
-        if work.complete:
-            raise InputError(f"{plan.files.directory} is complete: there is nothing to launch.")
-        announce(plan, work)
-        graph.build(pipeline, plan, work)
-        submit(pipeline)
+        with opened_dataset(plan) as work:
+            if work.complete:
+                raise InputError(f"{plan.files.directory} is complete: there is nothing to launch.")
+            announce(plan, work)
+            graph.build(pipeline, plan, work)
+            submit(pipeline)
 
 
 def as_command_line(parameters: Sequence[str]) -> list[str]:

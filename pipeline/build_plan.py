@@ -2,18 +2,19 @@
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.options import BuildOptions
 from tfds_builder.features import Labels, Schema
 from transforms import inputs
 from transforms.assets import AssetPaths
+from transforms.claims import Claim, Wording
 from transforms.cross_product import CrossProduct, ShardLayout, held_out_pictures
 from transforms.depth import DepthSettings
-from transforms.depth_models import depth_model_kind
 from transforms.encoding import ExampleEncoding
 from transforms.errors import InputError
 from transforms.inputs import BadInput, Picture
@@ -30,6 +31,20 @@ _FEWEST_SHARDS = 16
 _TINY_SHARD = 32
 
 _RECORDED_PACKAGES = ("apache-beam", "numpy", "opencv-python-headless", "pillow", "tensorflow", "tensorflow-datasets")
+
+# Of these another version may give other bytes of a shard: OpenCV resizes and encodes JPEG and PNG, Pillow decodes the
+# inputs, NumPy sums and rounds, TensorFlow shuffles the order of examples. Beam only hands shards around, and TFDS only
+# writes what stands beside them. Engines of depth and the container of records join them when they are used.
+_DECIDING_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "tensorflow")
+_ENGINE_PACKAGES = {"keras": ("keras",), "openvino": ("openvino",)}
+_FORMAT_PACKAGES = {"array_record": ("array-record",)}
+
+WORDING = Wording(
+    command="build",
+    flag="--data_dir",
+    content="another dataset",
+    remedy="name another --data_dir, --name or --version, or add --overwrite to delete what is there",
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,8 @@ class BuildPlan:
             foregrounds=tuple(picture.path for picture in self.foregrounds),
             image_size=self.options.image_size,
             longest_side=self.rules.longest,
+            background_sha256=tuple(bytes.fromhex(picture.sha256) for picture in self.backgrounds),
+            foreground_sha256=tuple(bytes.fromhex(picture.sha256) for picture in self.foregrounds),
         )
 
     @property
@@ -126,7 +143,20 @@ class BuildPlan:
             "inputs": {"backgrounds": _identities(self.backgrounds), "foregrounds": _identities(self.foregrounds)},
         }
         held_out = [picture.label for picture in self.held_out]
-        return {"fingerprint": fingerprint(content), **content, "held_out": held_out, "made_with": made_with()}
+        recorded = made_with(*self._used_packages)
+        return {"fingerprint": fingerprint(content), **content, "held_out": held_out, "made_with": recorded}
+
+    @property
+    def deciding_packages(self) -> tuple[str, ...]:
+        """The packages of which another version may give other bytes of a shard."""
+        return (*_DECIDING_PACKAGES, *self._used_packages)
+
+    @property
+    def claim(self) -> Claim:
+        """The claim to the folders of the dataset and its companions."""
+        names = (self.options.name, *(f"{self.options.name}_{kind}" for kind in ("background", "foreground")))
+        folders = [self._place(name) for name in names]
+        return Claim(tuple(files.directory for files in folders), folders[0].work_folder, self.configuration, WORDING)
 
     @property
     def held_out(self) -> list[Picture]:
@@ -134,7 +164,15 @@ class BuildPlan:
         pictures = self.backgrounds if self.options.split_by == "background" else self.foregrounds
         return [pictures[index] for index in held_out_pictures(self.layout.splits, self.options.split_by)]
 
+    @property
+    def _used_packages(self) -> tuple[str, ...]:
+        engine = self.depth_settings.engine if self.depth_settings else ""
+        return _ENGINE_PACKAGES.get(engine, ()) + _FORMAT_PACKAGES.get(self.options.file_format, ())
+
     def _files(self, name: str) -> DatasetFiles:
+        return replace(self._place(name), claim=self.claim.ticket)
+
+    def _place(self, name: str) -> DatasetFiles:
         options = self.options
         return DatasetFiles(options.data_dir, name, options.version, options.file_format, options.config)
 
@@ -151,6 +189,8 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     """
     depth = _depth_settings(options)
     depth_fingerprint = depth.fingerprint() if depth else None
+    if depth and depth_fingerprint:
+        depth = replace(depth, sha256=depth_fingerprint["sha256"])
     shortest, longest = side_range(options.image_size, options.fg_scale)
     checked = (
         inputs.check_backgrounds(
@@ -174,16 +214,24 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
         _labels(backgrounds),
         _labels(foregrounds),
         cutout_sizes=tuple((picture.width, picture.height) for picture in foregrounds),
-        depth_kind=depth_model_kind(options.depth_model) if options.with_depth else None,
+        depth_kind=None if depth_fingerprint is None else depth_fingerprint["kind"],
     )
     plan = BuildPlan(options, backgrounds, foregrounds, skipped, recorded, recipe, depth, depth_fingerprint)
     _refuse_leaks(plan)
     return plan
 
 
-def made_with() -> dict[str, str]:
-    """Versions of the packages that bytes can depend on, and the kind of machine, as the manifest records them."""
-    return {package: version(package) for package in _RECORDED_PACKAGES} | {"machine": platform.machine()}
+def made_with(*used: str) -> dict[str, str]:
+    """Versions of the packages that bytes can depend on, and the kind of machine, as the manifest records them.
+
+    Args:
+        *used: packages that only some datasets need.
+    """
+    versions = {package: version(package) for package in _RECORDED_PACKAGES}
+    for package in used:
+        with suppress(PackageNotFoundError):  # what an engine needs is another's error to report
+            versions[package] = version(package)
+    return versions | {"machine": platform.machine()}
 
 
 def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) -> int:

@@ -5,6 +5,7 @@ import apache_beam as beam
 from pipeline import resume
 from pipeline.build_plan import BuildPlan
 from pipeline.resume import Work
+from transforms.checking import CheckShards, delivered_shard, expected_companion, expected_shards
 from transforms.companions import WriteCompanions
 from transforms.compositing import CompositeExamples
 from transforms.depth import PredictDepth
@@ -12,19 +13,13 @@ from transforms.finding import FindShards
 from transforms.metadata import WriteMetadata
 from transforms.placements import ExpandPlacements
 from transforms.shards import WriteShards
-from transforms.summary import ReadSummaries, SummarizeShardsFn
+from transforms.summary import SummarizeShardsFn
 
 
 def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
     """Make the unfinished shards, then everything that needs all of them."""
-    found = (
-        root
-        | "ListSpans" >> beam.Create(work.spans)
-        | "SpreadSpans" >> beam.Reshuffle()
-        # ShardSpan
-        | "FindShards" >> FindShards(plan.files)
-        # unfinished: int, finished: FinishedShard
-    )
+    spans = root | "ListSpans" >> beam.Create(work.spans) | "SpreadSpans" >> beam.Reshuffle()
+    # ShardSpan
 
     # All of these on the same kind of worker: between two kinds, images would cross a shuffle.
     expand_placements = ExpandPlacements(plan.layout, plan.rules)
@@ -35,7 +30,8 @@ def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
         stage.with_resource_hints(**plan.options.resource_hints)
 
     composited = (
-        found.unfinished
+        spans
+        | "FindShards" >> FindShards(plan.files)
         # Numbers of shards are all that is ever redistributed.
         | "SpreadShards" >> beam.Reshuffle()
         # shard: int
@@ -50,25 +46,22 @@ def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
     written = composited | "WriteShards" >> write_shards
     # ShardSummary
 
-    companions = (
-        root
-        | "ListCompanions" >> beam.Create(work.unfinished_companions)
-        | "SpreadCompanions" >> beam.Reshuffle()
-        # CompanionShard
-        | "WriteCompanions" >> WriteCompanions(plan.companions, plan.asset_paths, plan.schema)
-        # ShardSummary
-    )
-    finished_companions = root | "ListFinishedCompanions" >> beam.Create(work.finished_companions)
-    finished = (
-        (found.finished, finished_companions)
-        | "GatherFinished" >> beam.Flatten()
-        # FinishedShard
-        | "ReadSummaries" >> ReadSummaries()
-        # ShardSummary
-    )
+    companion_shards = root | "ListCompanions" >> beam.Create(work.companions) | "SpreadCompanions" >> beam.Reshuffle()
+    # CompanionShard
+    companions = companion_shards | "WriteCompanions" >> WriteCompanions(plan.companions, plan.asset_paths, plan.schema)
+    # ShardSummary
+
+    made = (written, companions) | "GatherMade" >> beam.Flatten() | "DescribeMade" >> beam.Map(delivered_shard)
+    expected = spans | "ExpectShards" >> beam.FlatMap(expected_shards, dataset=plan.files.name)
+    expected_companions = companion_shards | "ExpectCompanions" >> beam.Map(expected_companion, files=plan.companions)
+    # (ShardKey, Delivered)
     _ = (
-        (written, companions, finished)
-        | "GatherSummaries" >> beam.Flatten()
+        (expected, expected_companions, made)
+        | "GatherShards" >> beam.Flatten()
+        # Nothing is checked before everything is written; and each shard is checked, and counts, once.
+        | "AwaitShards" >> beam.GroupByKey()
+        # (ShardKey, Iterable[Delivered])
+        | "CheckShards" >> CheckShards(plan.all_files)
         # ShardSummary
         | "SummarizeShards" >> beam.CombineGlobally(SummarizeShardsFn())
         # BuildSummary

@@ -1,20 +1,20 @@
-"""What an earlier run left: refuse what is another dataset, go on with what is this one."""
+"""What an earlier run left: refuse what is another dataset, resume what is this one."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.build_plan import BuildPlan
+from pipeline.build_plan import WORDING, BuildPlan
 from transforms import filesystems
-from transforms.companions import SPLIT, CompanionShard, companion_shards
+from transforms.claims import is_claimed
+from transforms.companions import CompanionShard, companion_shards
 from transforms.errors import InputError
 from transforms.finding import FinishedExamples, ShardSpan, shard_spans
 from transforms.shards import WORK_FOLDER, DatasetFiles
-from transforms.summary import FinishedShard
 
-_CONFIGURATION = "configuration.json"
-_MOST_DIFFERENCES = 5
+# In the claim while `--overwrite` deletes what was there: half of a dataset must not be resumed.
+_DELETING = "deleting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,33 @@ class Work:
     Attributes:
         complete: whether everything is there, the metadata too.
         spans: in which workers look for shards to make; all of them, for the launcher does not know what is there.
-        unfinished_companions: companion shards to make.
-        finished_companions: companion shards that are there.
-        finished_examples: examples in finished shards of the dataset itself.
+        companions: all shards of the companion datasets; workers make those that are not there.
+        finished_examples: examples in shards of the dataset itself that are there.
     """
 
     complete: bool
     spans: list[ShardSpan] = field(default_factory=list)
-    unfinished_companions: list[CompanionShard] = field(default_factory=list)
-    finished_companions: list[FinishedShard] = field(default_factory=list)
+    companions: list[CompanionShard] = field(default_factory=list)
     finished_examples: int = 0
+
+
+@contextmanager
+def opened_dataset(plan: BuildPlan) -> Iterator[Work]:
+    """`open_dataset`, and on a local disk keep other builds out while the block runs.
+
+    A complete dataset is not touched, but for what a run left of it that was killed while it tidied up.
+
+    Raises:
+        InputError: the folder holds another dataset, or another process is making it.
+        RunError: the folder cannot be written.
+    """
+    work = open_dataset(plan, only_look=True)
+    if work.complete:
+        _tidy_up(plan)
+        yield work
+    else:
+        with plan.claim.locked():
+            yield open_dataset(plan)
 
 
 def open_dataset(plan: BuildPlan, *, only_look: bool = False) -> Work:
@@ -47,68 +64,61 @@ def open_dataset(plan: BuildPlan, *, only_look: bool = False) -> Work:
         InputError: the folder holds another dataset; what differs is named.
         RunError: the folder cannot be written.
     """
+    claim = plan.claim
     if plan.options.overwrite:
-        if only_look:
-            return _find_work(plan, finished_examples=0)
-        for files in plan.all_files:
-            filesystems.delete_tree(files.directory)
-    claim = filesystems.join(plan.files.work_folder, _CONFIGURATION)
-    if (configuration := _read_json(claim)) is not None:
-        _refuse_other(plan, configuration)
-        return _find_work(plan, finished_examples=FinishedExamples(plan.files, plan.layout).count())
-    if (manifest := _read_json(plan.files.path("manifest.json"))) is not None:
-        _refuse_other(plan, manifest)
+        if not only_look:
+            _delete_dataset(plan)
+        return _work(plan, finished_examples=0)
+    if (stored := claim.stored()) is not None:
+        _refuse_other_packages(plan, stored)
+        if _DELETING not in stored:
+            if not only_look and "fingerprint" not in stored:
+                claim.write()
+            return _work(plan, finished_examples=FinishedExamples(plan.files, plan.layout).count())
+        if not only_look:
+            _delete_dataset(plan)
+        return _work(plan, finished_examples=0)
+    if (manifest := claim.stored(plan.files.path("manifest.json"))) is not None:
         _refuse_damaged(plan, manifest)
         return Work(complete=True)
-    for files in plan.all_files:
-        if filesystems.list_files(files.directory):
-            raise InputError(
-                f"--data_dir: {files.directory} holds files that no build of this program is responsible for; name"
-                f" another"
-                " --data_dir, --name or --version, or add --overwrite to delete them."
-            )
+    claim.refuse_foreign()
     if not only_look:
-        filesystems.write_bytes(
-            claim, json.dumps(plan.configuration).encode(), temporary_folder=plan.files.temporary_folder
+        claim.write()
+    return _work(plan, finished_examples=0)
+
+
+def is_complete(plan: BuildPlan) -> bool:
+    """Whether the dataset is there, made from this configuration, and nobody has a claim to it."""
+    claim = plan.claim
+    try:
+        return claim.stored() is None and claim.stored(plan.files.path("manifest.json")) is not None
+    except InputError:
+        return False
+
+
+def refuse_claimed(directory: str) -> None:
+    """Make sure that no build of a dataset has begun and not ended.
+
+    Raises:
+        InputError: one has.
+    """
+    if is_claimed(filesystems.join(directory, WORK_FOLDER)):
+        raise InputError(
+            f"{directory} is not finished; run the same `build` command again, which resumes it, and this command after"
+            " that."
         )
-    return _find_work(plan, finished_examples=0)
-
-
-def is_claimed(directory: str) -> bool:
-    """Whether a build has begun in a dataset's folder and not ended."""
-    return filesystems.exists(filesystems.join(directory, WORK_FOLDER, _CONFIGURATION))
 
 
 def close_dataset(all_files: Sequence[DatasetFiles]) -> None:
-    """Delete what is needed only while the dataset is being made.
+    """Delete what is needed only while the dataset is being made, unless another configuration has claimed it.
 
     Args:
         all_files: those of the dataset, then those of its companions.
     """
     # The claim first: without it the dataset counts as finished, even if this is interrupted.
-    filesystems.delete_file(filesystems.join(all_files[0].work_folder, _CONFIGURATION))
-    for files in all_files:
-        filesystems.delete_tree(files.work_folder)
-
-
-def _find_work(plan: BuildPlan, *, finished_examples: int) -> Work:
-    finished: list[FinishedShard] = []
-    unfinished: list[CompanionShard] = []
-    for kind, files in plan.companions.items():
-        present = shard_sizes(files)
-        for companion in companion_shards(kind, plan.companion_sizes[kind]):
-            name = files.shard_name(SPLIT, companion.index, companion.count)
-            if name in present:
-                finished.append(FinishedShard(files, name, present[name]))
-            else:
-                unfinished.append(companion)
-    return Work(
-        complete=False,
-        spans=shard_spans(plan.layout),
-        unfinished_companions=unfinished,
-        finished_companions=finished,
-        finished_examples=finished_examples,
-    )
+    claim = all_files[0].claim
+    if claim is None or claim.release():
+        _delete_work(all_files)
 
 
 def shard_sizes(files: DatasetFiles) -> dict[str, int]:
@@ -116,67 +126,65 @@ def shard_sizes(files: DatasetFiles) -> dict[str, int]:
     return filesystems.list_prefix(files.directory, f"{files.name}-")
 
 
+def _work(plan: BuildPlan, *, finished_examples: int) -> Work:
+    companions = [shard for kind, size in plan.companion_sizes.items() for shard in companion_shards(kind, size)]
+    return Work(False, shard_spans(plan.layout), companions, finished_examples)
+
+
+def _delete_dataset(plan: BuildPlan) -> None:
+    """Claim the folders and delete everything else in them; if this is killed, the claim says what is to be done."""
+    claim = plan.claim
+    claim.write(**{_DELETING: True})
+    claim.delete_others()
+    claim.write()
+
+
+def _tidy_up(plan: BuildPlan) -> None:
+    """Delete what a run left that was killed after the dataset was complete."""
+    if not any(filesystems.exists(files.work_folder) for files in plan.all_files):
+        return
+    with suppress(InputError), plan.claim.locked():  # whoever has the lock tidies up as well
+        if not is_claimed(plan.files.work_folder):
+            _delete_work(plan.all_files)
+
+
+def _delete_work(all_files: Sequence[DatasetFiles]) -> None:
+    for files in all_files:
+        filesystems.delete_tree(files.work_folder)
+
+
+def _refuse_other_packages(plan: BuildPlan, stored: Mapping[str, Any]) -> None:
+    """A dataset is not made by two encoders: `verify` could not tell which of them made which shard."""
+    recorded = stored.get("made_with")
+    then, now = recorded if isinstance(recorded, dict) else {}, plan.configuration["made_with"]
+    changed = [
+        package
+        for package in plan.deciding_packages
+        if package in then and package in now and then[package] != now[package]
+    ]
+    if not changed:
+        return
+    differences = ", ".join(f"{package} {then[package]} (installed: {now[package]})" for package in changed)
+    requirements = " ".join(f"'{package}=={then[package]}'" for package in changed)
+    raise InputError(
+        f"{WORDING.flag}: {plan.files.directory} was begun with {differences}, and other versions can give other bytes;"
+        f" install what it was begun with by: pip install {requirements} and run the same command again, or"
+        f" {WORDING.remedy}."
+    )
+
+
 def _refuse_damaged(plan: BuildPlan, manifest: dict[str, Any]) -> None:
     for files in plan.all_files:
         splits = manifest.get("shards", {}).get(files.name, {}).values()
         written = {shard["file"]: shard["bytes"] for shards in splits for shard in shards}
-        there = shard_sizes(files)
-        if lost := sorted(name for name, size in written.items() if there.get(name) != size):
+        present = shard_sizes(files)
+        if lost := sorted(name for name, size in written.items() if present.get(name) != size):
             raise InputError(
-                f"{files.directory} was finished, but {len(lost)} of its shards are gone or have another size since"
-                f" (the first is {lost[0]}); add --overwrite to make it anew."
+                f"{files.directory} was finished, but {len(lost)} of its shards are missing or have another size now"
+                f" (the first is {lost[0]}); add --overwrite to make it again."
             )
         if not filesystems.exists(files.path("dataset_info.json")):
             raise InputError(
-                f"{files.directory} was finished, but its dataset_info.json is gone since; add --overwrite to make it"
-                " anew."
+                f"{files.directory} was finished, but its dataset_info.json is missing now; add --overwrite to make it"
+                " again."
             )
-
-
-def _refuse_other(plan: BuildPlan, there: dict[str, Any]) -> None:
-    here = plan.configuration
-    if there.get("fingerprint") == here["fingerprint"]:
-        return
-    differences = describe_differences(there, here)
-    if len(differences) > _MOST_DIFFERENCES:
-        differences[_MOST_DIFFERENCES:] = [f"and {len(differences) - _MOST_DIFFERENCES} more"]
-    raise InputError(
-        f"{plan.files.directory} holds another dataset: {'; '.join(differences)}. Use the flags and inputs of then,"
-        f" or another"
-        " --data_dir, --name or --version, or add --overwrite to delete it."
-    )
-
-
-def describe_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """What differs between the configuration of a folder and the one that was asked for, each in some words."""
-    differences = []
-    for part in ("configuration", "depth_model"):
-        old, new = there.get(part) or {}, here.get(part) or {}
-        for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
-                name = key if part == "configuration" else f"depth model's {key}"
-                differences.append(f"{name} is {old.get(key)} there and {new.get(key)} here")
-    for kind in ("backgrounds", "foregrounds"):
-        old, new = (
-            {one["label"]: one["sha256"] for one in side.get("inputs", {}).get(kind, [])} for side in (there, here)
-        )
-        for label in sorted(old.keys() | new.keys()):
-            if label not in new:
-                differences.append(f"{kind} {label} is missing here")
-            elif label not in old:
-                differences.append(f"{kind} {label} is new here")
-            elif old[label] != new[label]:
-                differences.append(f"{kind} {label} has changed")
-    return differences
-
-
-def _read_json(path: str) -> dict[str, Any] | None:
-    if not filesystems.exists(path):
-        return None
-    try:
-        content = json.loads(filesystems.read_bytes(path))
-        if not isinstance(content, dict):
-            raise ValueError("no object")
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); add --overwrite to make the dataset anew.") from error
-    return content

@@ -16,7 +16,7 @@ from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.console import quiet_libraries
 from pipeline.options import NO_DEPTH, BuildOptions
 from pipeline.progress import shown_progress
-from pipeline.resume import Work, open_dataset
+from pipeline.resume import Work, open_dataset, opened_dataset
 from pipeline.runner import beam_options, is_dataflow, is_dry_run, is_local, made_pipeline, submit, told_failures
 from transforms import filesystems
 from transforms.card import format_bytes
@@ -56,16 +56,22 @@ def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions, *, o
     refuse_unreachable(options, pipeline_options)
     with made_pipeline(pipeline_options) as pipeline:
         plan = checked_plan(options)
-        work = open_dataset(plan)
-        if work.complete:
-            print(f"{plan.files.directory} is complete already.", file=sys.stderr)
-        else:
+        with opened_dataset(plan) as work:
+            if work.complete:
+                print(f"{plan.files.directory} is complete already.", file=sys.stderr)
+                return plan
             announce(plan, work)
             if own_process:
                 share_processors(plan, pipeline_options)
-            run_pipeline(plan, work, pipeline)
-        # Once more: it may have been stopped while tidying up, or a worker came late with what another had done.
-        resume.close_dataset(plan.all_files)
+            try:
+                run_pipeline(plan, work, pipeline)
+            except RunError:
+                # Where there are no locks, two of the same build may run, and the first to end closes the dataset.
+                if not resume.is_complete(plan):
+                    raise
+                print(f"{plan.files.directory} was completed by another run of this build.", file=sys.stderr)
+            # Again: a worker may have come late with what another had done.
+            resume.close_dataset(plan.all_files)
     return plan
 
 
@@ -136,7 +142,7 @@ def announce(plan: BuildPlan, work: Work) -> None:
     for bad in plan.skipped:
         print(f"Left out: {bad}", file=sys.stderr)
     if work.finished_examples:
-        print(f"Going on after {work.finished_examples:,} finished examples.", file=sys.stderr)
+        print(f"Resuming: {work.finished_examples:,} examples already written.", file=sys.stderr)
 
 
 def run_pipeline(plan: BuildPlan, work: Work, pipeline: beam.Pipeline) -> None:

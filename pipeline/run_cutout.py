@@ -7,7 +7,6 @@ import csv
 import hashlib
 import importlib.util
 import io
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -24,10 +23,10 @@ import numpy as np
 from pipeline.console import quiet_libraries
 from pipeline.options import CutoutOptions
 from pipeline.progress import shown_progress
-from pipeline.resume import describe_differences
 from pipeline.runner import beam_options, is_local, made_pipeline, submit, told_failures
 from transforms import filesystems
 from transforms.card_pictures import pictures_sheet
+from transforms.claims import Claim, Wording
 from transforms.cutting.cut_out import CutOutPhotos, CutoutSettings
 from transforms.cutting.files import CutoutFiles, Photo, Record
 from transforms.cutting.models import network_sha256
@@ -35,9 +34,9 @@ from transforms.errors import InputError, RunError
 from transforms.inputs import BadInput, find_pictures, root_folder
 from transforms.metadata import to_json
 from transforms.pictures import Pixels
+from transforms.recipe import fingerprint
 
 # Beside the cut-outs, in the folder that `build` passes over.
-_CLAIM = "configuration.json"
 _RESULTS = "results.csv"
 _SUMMARY = "summary.json"
 _SHEET = "contact_sheet"
@@ -45,6 +44,10 @@ _DOUBTFUL_SHEET = "contact_sheet_doubtful"
 
 # Raised when the same photograph and flags no longer give the same cut-out.
 _FORMAT = 1
+
+_WORDING = Wording(
+    command="cutout", flag="--output", content="cut-outs made in another way", remedy="name another folder"
+)
 
 _SHEET_PICTURES = 100
 _MOST_TOLD = 10
@@ -64,20 +67,23 @@ def run_cutout(options: CutoutOptions, beam_flags: Sequence[str]) -> None:
     if unlisted and not (options.skip_bad_inputs and found):
         raise _bad_photos(unlisted, len(found) + len(unlisted), "")
     photos = [Photo(one.path, one.label) for one in found]
-    files = CutoutFiles(options.output)
-    with made_pipeline(pipeline_options) as pipeline:
-        _claim(files, _configuration(options))
+    sha256 = network_sha256(options.model)
+    claim = Claim((options.output,), CutoutFiles(options.output).aside, _configuration(options, sha256), _WORDING)
+    files = CutoutFiles(options.output, claim.ticket)
+    settings = CutoutSettings(options.model, options.objects == "largest", sha256)
+    # Nothing is locked, and so made, in a folder of others.
+    _refuse_others(claim)
+    with made_pipeline(pipeline_options) as pipeline, claim.locked():
+        _take(claim)
         unfinished = _find_unfinished(files, photos)
         if unfinished:
-            _run_pipeline(
-                pipeline, files, CutoutSettings(options.model, options.objects == "largest"), photos, unfinished
-            )
+            _run_pipeline(pipeline, files, settings, photos, unfinished)
         else:
             print(f"{files.directory} is complete already.", file=sys.stderr)
-    # Thumbnails only when it is their sheet's turn.
-    records = [replace(files.read_record(photo.label), thumbnail=b"") for photo in photos]
-    summary = _write_results(files, photos, records)
-    files.tidy_up()
+        # Thumbnails only when it is their sheet's turn.
+        records = [replace(files.read_record(photo.label), thumbnail=b"") for photo in photos]
+        summary = _write_results(files, photos, records)
+        files.tidy_up()
     print(_summarize(files, summary))
     bad = [BadInput(photo.path, record.bad) for photo, record in zip(photos, records, strict=True) if record.bad]
     if bad and not (options.skip_bad_inputs and len(bad) < len(photos)):
@@ -112,42 +118,41 @@ def _bad_photos(bad: Sequence[BadInput], total: int, others: str) -> InputError:
     )
 
 
-def _configuration(options: CutoutOptions) -> dict[str, Any]:
+def _configuration(options: CutoutOptions, sha256: str | None) -> dict[str, Any]:
     """All that decides the bytes of a cut-out but the photograph, in the form that `describe_differences` knows."""
-    return {
+    content = {
         "configuration": {
             "format": _FORMAT,
             "--model": options.model,
             "--objects": options.objects,
-            "sha256 of the network": network_sha256(options.model),
+            "sha256 of the network": sha256,
         }
     }
+    return {"fingerprint": fingerprint({**content, "depth_model": None, "inputs": None}), **content}
 
 
-def _claim(files: CutoutFiles, configuration: dict[str, Any]) -> None:
-    """Make sure that the output folder is empty, or that what is there was cut out in the same way.
+def _refuse_others(claim: Claim) -> dict[str, Any] | None:
+    """What the claim says, if the output folder has one.
+
+    Raises:
+        InputError: the folder is not empty, and what is there was not cut out in the same way.
+    """
+    stored = claim.stored()
+    if stored is None:
+        claim.refuse_foreign()
+    return stored
+
+
+def _take(claim: Claim) -> None:
+    """Claim the output folder, unless that is done.
 
     Raises:
         InputError: it holds something else.
+        RunError: it cannot be written.
     """
-    path = files.path_aside(_CLAIM)
-    if filesystems.exists(path):
-        try:
-            there = json.loads(filesystems.read_bytes(path))
-            differences = describe_differences(there, configuration)
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"--output: {path} is damaged ({error}); name another folder.") from error
-        if differences:
-            raise InputError(
-                f"--output: {files.directory} holds cut-outs made in another way: {'; '.join(differences)}. Use the"
-                " flags of then, or name another folder."
-            )
-        return
-    if filesystems.list_files(files.directory):
-        raise InputError(
-            f"--output: {files.directory} holds files that no `cutout` is responsible for; name another folder."
-        )
-    files.write(path, to_json(configuration))
+    stored = _refuse_others(claim)
+    if stored is None or "fingerprint" not in stored:
+        claim.write()
 
 
 def _find_unfinished(files: CutoutFiles, photos: Sequence[Photo]) -> list[Photo]:
@@ -208,7 +213,7 @@ def _run_pipeline(
     finished = len(photos) - len(unfinished)
     print(f"{len(photos):,} photographs, to be cut out by {settings.model}", file=sys.stderr)
     if finished:
-        print(f"Going on after {finished:,} finished photographs.", file=sys.stderr)
+        print(f"Resuming: {finished:,} photographs already cut out.", file=sys.stderr)
     _ = (
         pipeline
         | "ListPhotos" >> beam.Create(unfinished)

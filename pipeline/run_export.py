@@ -4,7 +4,6 @@ An export is made in parts, one after the other; what a stopped export leaves of
 bytes.
 """
 
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -19,8 +18,9 @@ from typing import Any
 from pipeline.console import quiet_libraries
 from pipeline.options import ExportOptions
 from pipeline.progress import shown_progress
-from pipeline.resume import describe_differences, shard_sizes
+from pipeline.resume import refuse_claimed, shard_sizes
 from transforms import filesystems
+from transforms.claims import Claim, Wording
 from transforms.errors import InputError, RunError
 from transforms.exporting.archives import ArchiveStore
 from transforms.exporting.journal import Journal
@@ -31,16 +31,15 @@ from transforms.exporting.stores import FileStore, OutputFolder, Store
 from transforms.exporting.tables import CocoTable, LabelsTable, Table, lines_of
 from transforms.finished import FinishedDataset, StoredShard, open_finished
 from transforms.metadata import DESCRIPTION, to_json
+from transforms.recipe import fingerprint
 
 # In the output: what is there when everything is, and what exists only before that.
 _FINISHED = "export.json"
 _WORK = ".export"
-_CLAIM = f"{_WORK}/configuration.json"
-_LOCK = f"{_WORK}/lock"
 _TEMPORARY = f"{_WORK}/tmp"
 _JOURNAL = f"{_WORK}/journal"
 
-_MOST_DIFFERENCES = 5
+_WORDING = Wording(command="export", flag="--output", content="another export", remedy="name another folder")
 
 
 def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
@@ -59,17 +58,20 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
     if options.format == "coco" and importlib.util.find_spec("pycocotools") is None:
         raise InputError("--format coco needs pycocotools; install it with: pip install 'fgbg-depth[coco]'")
     dataset = open_finished(options.directory)
+    refuse_claimed(dataset.files.directory)
     splits = _chosen_splits(dataset, options)
     _refuse_damaged(dataset)
     statistics = _read_statistics(dataset)
-    configuration = _configuration(dataset, options)
     folder = Path(options.output)
+    claim = Claim((str(folder),), str(folder / _WORK), _configuration(dataset, options), _WORDING)
     with _told_failures(folder):
-        if _is_complete(folder, configuration):
+        if _is_complete(folder, claim):
             print(f"{folder} is complete already.", file=sys.stderr)
         else:
-            with _locked(folder):
-                _Export(dataset, statistics, options, splits, folder).run(configuration)
+            with claim.locked():
+                if not _is_complete(folder, claim):  # what had the lock until now may have completed it
+                    claim.write()
+                    _Export(dataset, statistics, options, splits, folder, claim).run()
         shutil.rmtree(folder / _WORK, ignore_errors=True)
     print(_summarize(folder))
 
@@ -82,7 +84,9 @@ class _Export:
         options: ExportOptions,
         splits: dict[str, tuple[StoredShard, ...]],
         folder: Path,
+        claim: Claim,
     ) -> None:
+        self._claim = claim
         self._dataset = dataset
         self._statistics = statistics
         self._format = options.format
@@ -100,10 +104,9 @@ class _Export:
         )
         self._table = self._make_table()
 
-    def run(self, configuration: dict[str, Any]) -> None:
+    def run(self) -> None:
         """Make what is not finished, then what tells of it."""
         output, journal = self._output, self._journal
-        output.write(_CLAIM, to_json(configuration))
         writer = PartWriter(
             dataset=self._dataset,
             names=PictureNames(
@@ -121,7 +124,7 @@ class _Export:
         finished_parts = max(0, journal.parts - 1)
         done = finished = sum(part.examples for part in self._parts[:finished_parts])
         if finished:
-            print(f"Going on after {finished:,} finished examples.", file=sys.stderr)
+            print(f"Resuming: {finished:,} examples already written.", file=sys.stderr)
 
         def on_example() -> None:
             nonlocal done
@@ -136,11 +139,16 @@ class _Export:
         ):
             if journal.parts == 0:
                 writer.write_companions()
-                journal.end_part()
+                self._end_part()
             for part in self._parts[finished_parts:]:
                 writer.write_part(part, on_example)
-                journal.end_part()
-            self._finish(configuration)
+                self._end_part()
+            self._finish()
+
+    def _end_part(self) -> None:
+        # The lock is gone with the folder if that was deleted; another export may be at work in its place.
+        self._claim.ticket.check()
+        self._journal.end_part()
 
     def _count_pictures(self) -> dict[str, int]:
         dataset = self._dataset
@@ -167,14 +175,15 @@ class _Export:
             return CocoTable(*labels, info)
         return LabelsTable(*labels, tuple(self._pictures))
 
-    def _finish(self, configuration: dict[str, Any]) -> None:
+    def _finish(self) -> None:
         output = self._output
         lines = {split: self._journal.path(lines_of(split)) for split in self._examples}
         names = [*self._store.finish(), *self._table.write(output, lines)]
         output.write(README, describe(self._dataset, self._format, tuple(self._pictures), self._examples).encode())
         output.write("statistics.json", self._statistics)
         files = {name: (output.folder / name).stat().st_size for name in names}
-        output.write(_FINISHED, to_json({**configuration, "examples": self._examples, "files": files}))
+        stored = {key: value for key, value in self._claim.configuration.items() if key != "fingerprint"}
+        output.write(_FINISHED, to_json({**stored, "examples": self._examples, "files": files}))
 
 
 def _chosen_splits(dataset: FinishedDataset, options: ExportOptions) -> dict[str, tuple[StoredShard, ...]]:
@@ -210,14 +219,15 @@ def _configuration(dataset: FinishedDataset, options: ExportOptions) -> dict[str
     shards = hashlib.sha256(json.dumps(manifest["shards"], sort_keys=True).encode()).hexdigest()
     asked = {"--format": options.format, "--split": options.split, "--limit": options.limit}
     source = {f"the dataset's {key}": value for key, value in manifest["configuration"].items()}
-    return {
+    content = {
         "configuration": {**asked, **source, "the dataset's shards": shards[:16]},
         "depth_model": manifest["depth_model"],
         "inputs": manifest["inputs"],
     }
+    return {"fingerprint": fingerprint(content), **content}
 
 
-def _is_complete(folder: Path, configuration: dict[str, Any]) -> bool:
+def _is_complete(folder: Path, claim: Claim) -> bool:
     """Whether the export is there already; if not, the folder is empty or holds the beginning of the same export.
 
     Raises:
@@ -225,38 +235,12 @@ def _is_complete(folder: Path, configuration: dict[str, Any]) -> bool:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--output: {folder} is a file; name a folder.")
-    for name in (_FINISHED, _CLAIM):
-        if (there := _read_json(folder / name)) is None:
-            continue
-        if differences := describe_differences(there, configuration):
-            told = "; ".join(differences[:_MOST_DIFFERENCES])
-            raise InputError(
-                f"--output: {folder} holds another export: {told}. Use the flags and the dataset of then, or name"
-                " another folder."
-            )
-        if name == _FINISHED:
-            _refuse_incomplete(folder, there.get("files", {}))
-        return name == _FINISHED
-    if folder.exists() and any(path.name != _WORK for path in folder.iterdir()):
-        raise InputError(
-            f"--output: {folder} holds files that no export of this program is responsible for; name another folder."
-        )
+    if (finished := claim.stored(str(folder / _FINISHED))) is not None:
+        _refuse_incomplete(folder, finished.get("files", {}))
+        return True
+    if claim.stored() is None:
+        claim.refuse_foreign()
     return False
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other exports out while the block runs; the system unlocks what is killed."""
-    lock = folder / _LOCK
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"--output: another export to {folder} is running; wait for its end, or name another folder."
-            ) from None
-        yield
 
 
 def _refuse_incomplete(folder: Path, files: dict[str, int]) -> None:
@@ -264,21 +248,9 @@ def _refuse_incomplete(folder: Path, files: dict[str, int]) -> None:
         path = folder / name
         if not path.exists() or path.stat().st_size != size:
             raise InputError(
-                f"--output: {folder} was finished, but {name} is gone or has another size since; delete the folder to"
-                " export anew, or name another."
+                f"--output: {folder} was finished, but {name} is missing or has another size now; delete the folder"
+                " to export again, or name another."
             )
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_bytes())
-        if not isinstance(content, dict):
-            raise ValueError("no object")
-    except ValueError as error:
-        raise InputError(f"--output: {path} is damaged ({error}); name another folder.") from error
-    return content
 
 
 @contextmanager

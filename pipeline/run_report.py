@@ -8,11 +8,13 @@ from typing import Any
 
 from pipeline.console import quiet_libraries
 from pipeline.options import ReportOptions, VerifyOptions
+from pipeline.resume import refuse_claimed
 from pipeline.run_verify import scratch_folder
 from pipeline.runner import beam_options, is_local, made_pipeline
 from pipeline.verification import open_verification
 from transforms import filesystems
 from transforms.card import write_card
+from transforms.claims import locked
 from transforms.errors import InputError, RunError
 from transforms.finished import FinishedDataset, open_finished
 from transforms.metadata import make_statistics, to_json
@@ -27,19 +29,25 @@ def run_report(options: ReportOptions, beam_flags: Sequence[str]) -> None:
         RunError: a shard is damaged or cannot be read, or the card cannot be written.
     """
     dataset = open_finished(options.directory)
-    path = dataset.files.path("statistics.json")
-    if options.recompute or not filesystems.exists(path):
-        statistics = _computed_again(options.directory, beam_flags)
-        dataset.files.write("statistics.json", to_json(statistics))
-    else:
-        beam_options(beam_flags, "report")
-        try:
-            statistics = json.loads(filesystems.read_bytes(path))
-        except ValueError as error:
-            raise InputError(f"{path} is damaged ({error}); add --recompute to have it made again.") from error
-    with quiet_libraries():
-        _write(dataset, statistics)
-    print(dataset.files.path("README.md"))
+    files = dataset.files
+    refuse_claimed(files.directory)
+    with locked(
+        files.work_folder, f"{files.directory}: another command is writing there; wait until it ends, then try again."
+    ):
+        refuse_claimed(files.directory)  # by what had the lock until now
+        path = files.path("statistics.json")
+        if options.recompute or not filesystems.exists(path):
+            statistics = _computed_again(options.directory, beam_flags)
+            files.write("statistics.json", to_json(statistics))
+        else:
+            beam_options(beam_flags, "report")
+            try:
+                statistics = json.loads(filesystems.read_bytes(path))
+            except ValueError as error:
+                raise InputError(f"{path} is damaged ({error}); add --recompute to have it made again.") from error
+        with quiet_libraries():
+            _write(dataset, statistics)
+    print(files.path("README.md"))
 
 
 def _write(dataset: FinishedDataset, statistics: dict[str, Any]) -> None:
@@ -54,7 +62,8 @@ def _write(dataset: FinishedDataset, statistics: dict[str, Any]) -> None:
     except OSError as error:
         raise RunError(f"A shard cannot be read ({error}); `verify` tells what is wrong with the dataset.") from error
     finally:
-        filesystems.delete_tree(dataset.files.work_folder)
+        # Nothing else of the work folder: it could be that of a build which has begun meanwhile.
+        filesystems.delete_tree(dataset.files.temporary_folder)
 
 
 def _computed_again(directory: str, beam_flags: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from pipeline.build_plan import made_with
 from pipeline.options import VerifyOptions
 from pipeline.progress import shown_progress
-from pipeline.resume import is_claimed, shard_sizes
+from pipeline.resume import refuse_claimed, shard_sizes
 from pipeline.runner import is_local, submit, told_failures
 from transforms import filesystems
 from transforms.companions import SPLIT, companion_shards, shard_indices
@@ -53,11 +53,7 @@ def open_verification(directory: str, scratch: str, depth_model: str | None) -> 
         InputError: this is no finished dataset of ours, or one that another version of this program has to verify, or
             it was made with another depth model.
     """
-    if is_claimed(directory):
-        raise InputError(
-            f"{directory} is not finished; run the same `build` command again, which goes on where it stopped, and"
-            " verify it then."
-        )
+    refuse_claimed(directory)
     dataset = open_finished(directory)
     try:
         recipe = _recipe(dataset, ())

@@ -1,5 +1,7 @@
 """Finished shards are found span by span, whatever else lies beside them."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -10,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.dataset_helpers import SmallDataset
 from transforms import filesystems
+from transforms.claims import Ticket
 from transforms.cross_product import CrossProduct, ShardLayout, make_splits
-from transforms.finding import FindShards, FinishedExamples, find_finished, shard_spans
+from transforms.finding import FindShards, FinishedExamples, find_finished, find_unfinished, shard_spans
 from transforms.shards import DatasetFiles
-from transforms.summary import FinishedShard
 
 
 def layout_of(shards: int, test_fraction: float = 0.0) -> ShardLayout:
@@ -78,13 +80,31 @@ def test_counting_follows_what_becomes_finished(tmp_path: Path, monkeypatch: pyt
     assert examples.count() == 36
 
 
-def test_workers_find_what_is_finished_and_what_is_not(tmp_path: Path) -> None:
+def test_workers_find_what_is_to_be_made(tmp_path: Path) -> None:
     dataset = SmallDataset(tmp_path)
-    summaries = [dataset.write(shard) for shard in (0, 3)]
+    summaries = [dataset.write(shard) for shard in range(dataset.layout.num_shards)]
+    first, second, third, *rest = summaries
+    Path(dataset.files.path(first.file)).unlink()
+    Path(dataset.files.summary_path(second.file)).unlink()
+    with Path(dataset.files.path(third.file)).open("ab") as shard:
+        shard.write(b"more")
+    assert len(rest) == dataset.layout.num_shards - 3 > 0
     with beam.Pipeline(runner="FnApiRunner") as root:
         found = root | beam.Create(shard_spans(dataset.layout)) | FindShards(dataset.files)
-        others = [shard for shard in range(dataset.layout.num_shards) if shard not in (0, 3)]
-        assert others
-        assert_that(found.unfinished, equal_to(others), label="Unfinished")
-        finished = [FinishedShard(dataset.files, summary.file, summary.size) for summary in summaries]
-        assert_that(found.finished, equal_to(finished), label="Finished")
+        assert_that(found, equal_to([0, 1, 2]))
+
+
+def test_shards_of_another_configuration_are_made_again(tmp_path: Path) -> None:
+    dataset = SmallDataset(tmp_path)
+    claim = Ticket(dataset.files.claim_path, "mine")
+    others = replace(dataset.files, claim=replace(claim, fingerprint="another"))
+    ours = replace(dataset.files, claim=claim)
+    for files, shards in ((others, [1]), (ours, [0, 2])):
+        filesystems.write_bytes(
+            claim.path, json.dumps({"fingerprint": files.fingerprint}).encode(), temporary_folder=files.temporary_folder
+        )
+        dataset.files = files
+        for shard in shards:
+            dataset.write(shard)
+    found = [number for span in shard_spans(dataset.layout) for number in find_unfinished(ours, span)]
+    assert found == [1, *range(3, dataset.layout.num_shards)]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.dataset_helpers import SmallDataset
+from transforms.claims import Ticket
 from transforms.errors import RunError
 from transforms.records import FILE_FORMATS, Fields, parse_record, read_records
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, read_summary, summarize_batch, write_shard
@@ -130,27 +131,50 @@ def test_finished_shards_are_summed_from_their_summaries(dataset: SmallDataset) 
     assert read_summary(dataset.files, summary.file, summary.size) == summary
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b'{"dataset": "small"}', b"\xff"])
-def test_a_damaged_summary_is_named(dataset: SmallDataset, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b"5", b'{"dataset": "small"}', b"\xff"])
+def test_a_damaged_summary_is_none(dataset: SmallDataset, content: bytes | None) -> None:
     summary = dataset.write(0)
     path = Path(dataset.files.summary_path(summary.file))
     path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(RunError, match=f"The summary of the finished shard {summary.file} cannot be read"):
-        read_summary(dataset.files, summary.file, summary.size)
+    assert read_summary(dataset.files, summary.file, summary.size) is None
 
 
-def test_a_summary_of_other_fields_is_named(dataset: SmallDataset) -> None:
+def test_a_summary_of_other_fields_is_none(dataset: SmallDataset) -> None:
     summary = dataset.write(0)
     path = Path(dataset.files.summary_path(summary.file))
     path.write_text(json.dumps({**json.loads(path.read_text()), "colour": "blue"}))
-    with pytest.raises(RunError, match=f"The summary of the finished shard {summary.file} cannot be read"):
-        read_summary(dataset.files, summary.file, summary.size)
+    assert read_summary(dataset.files, summary.file, summary.size) is None
 
 
-def test_a_shard_of_another_size_is_named(dataset: SmallDataset) -> None:
+def test_a_summary_of_another_file_or_configuration_is_none(dataset: SmallDataset) -> None:
     summary = dataset.write(0)
-    with pytest.raises(RunError, match=f"{summary.file} has 5 bytes instead of the {summary.size} that were written"):
-        read_summary(dataset.files, summary.file, 5)
+    assert read_summary(dataset.files, summary.file, summary.size - 1) is None
+    claimed = replace(dataset.files, claim=Ticket(dataset.files.claim_path, "another"))
+    assert read_summary(claimed, summary.file, summary.size) is None
+
+
+@pytest.mark.parametrize("state", [None, "another", "damaged"])
+def test_nothing_appears_without_the_claim(dataset: SmallDataset, state: str | None) -> None:
+    claim = Path(dataset.files.claim_path)
+    claim.parent.mkdir(parents=True)
+    dataset.files = replace(dataset.files, claim=Ticket(str(claim), "mine"))
+    claim.write_text('{"fingerprint": "mine"}')
+    assert dataset.write(0).fingerprint == "mine"
+    made = files_in(dataset)
+    before = Path(dataset.files.path(made[-1])).read_bytes()
+
+    if state is None:
+        claim.unlink()
+    else:
+        claim.write_text("{" if state == "damaged" else '{"fingerprint": "another"}')
+    # Neither a new file nor another content of one that is there.
+    for write in (lambda: dataset.write(1), lambda: dataset.files.write("README.md", b"x"), lambda: dataset.write(0)):
+        with pytest.raises(RunError, match=r"no longer exists|belongs to another configuration"):
+            write()
+    assert [name for name in files_in(dataset) if "configuration" not in name] == [
+        name for name in made if "configuration" not in name
+    ]
+    assert Path(dataset.files.path(made[-1])).read_bytes() == before
 
 
 @pytest.mark.parametrize("moments", [(None, None), (None, Moments.of(np.zeros((1, 1), np.uint8)))])

@@ -12,6 +12,7 @@
 """
 
 from transforms.assets import AssetPaths
+from transforms.checking import CheckShards
 from transforms.companions import CompanionShard, WriteCompanions
 from transforms.compositing import CompositeExamples, ExampleBatch
 from transforms.cross_product import CrossProduct, ShardLayout, Split, make_splits
@@ -23,11 +24,12 @@ from transforms.metadata import DatasetMetadata, WriteMetadata
 from transforms.placements import ExpandPlacements, Placement, PlacementRules
 from transforms.shards import DatasetFiles, ShardSummary, WriteShards
 from transforms.statistics import Moments, MomentsFn
-from transforms.summary import BuildSummary, ReadSummaries, SummarizeShardsFn
+from transforms.summary import BuildSummary, SummarizeShardsFn
 
 __all__ = [
     "AssetPaths",
     "BuildSummary",
+    "CheckShards",
     "CompanionShard",
     "CompositeExamples",
     "CrossProduct",
@@ -44,7 +46,6 @@ __all__ = [
     "Placement",
     "PlacementRules",
     "PredictDepth",
-    "ReadSummaries",
     "RunError",
     "ShardLayout",
     "ShardSummary",

@@ -1,8 +1,9 @@
 """The input pictures as workers need them: decoded once per process, kept in bounded memory, shared by all threads."""
 
 import contextlib
+import hashlib
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,21 +40,26 @@ class AssetPaths:
         foregrounds: path of every foreground, in the order of its index.
         image_size: side of the square composite, pixels.
         longest_side: largest longest side of a placed cut-out, pixels.
+        background_sha256: of the file of every background when the inputs were checked, 32 bytes each; None if they
+            were not.
+        foreground_sha256: likewise.
     """
 
     backgrounds: tuple[str, ...]
     foregrounds: tuple[str, ...]
     image_size: int
     longest_side: int
+    background_sha256: tuple[bytes, ...] | None = None
+    foreground_sha256: tuple[bytes, ...] | None = None
 
     def load_background(self, index: int) -> Pixels:
         """uint8 [image_size, image_size, 3], RGB."""
-        with _read(self.backgrounds[index]) as data:
+        with _read(self.backgrounds, self.background_sha256, index) as data:
             return pictures.load_background(data, self.image_size)
 
     def load_cutout(self, index: int) -> Pixels:
         """RGBA uint8 [h, w, 4] before placement."""
-        with _read(self.foregrounds[index]) as data:
+        with _read(self.foregrounds, self.foreground_sha256, index) as data:
             return pictures.load_foreground(data, self.longest_side)
 
 
@@ -126,12 +132,20 @@ def decoded_again(
 
 
 @contextlib.contextmanager
-def _read(path: str) -> Iterator[bytes]:
-    try:
-        with filesystems.read_within_budget(path) as data:
-            yield data
-    except OSError as error:
-        raise RunError(
-            f"Cannot read {path} ({error.strerror or error}), which was there when the inputs were checked; restore it"
-            " and run the same command again."
-        ) from error
+def _read(paths: Sequence[str], sha256: Sequence[bytes] | None, index: int) -> Iterator[bytes]:
+    path = paths[index]
+    with contextlib.ExitStack() as stack:
+        try:
+            data = stack.enter_context(filesystems.read_within_budget(path))
+        except OSError as error:
+            raise RunError(
+                f"Cannot read {path} ({error.strerror or error}), which existed when the inputs were checked; restore"
+                " it and run the same command again."
+            ) from error
+        # Of the bytes that are decoded, every time: next to decoding it costs nothing.
+        if sha256 is not None and hashlib.sha256(data).digest() != sha256[index]:
+            raise RunError(
+                f"{path} has changed since the inputs were checked; restore it and run the same command again, or add"
+                " --overwrite to start again with what it is now."
+            )
+        yield data

@@ -8,11 +8,12 @@ import apache_beam as beam
 import numpy as np
 
 from tfds_builder.features import Schema
+from transforms import filesystems
 from transforms.assets import AssetPaths, Assets
 from transforms.encoding import encode_mask, encode_rgb, encode_rgba
 from transforms.pictures import MASK_THRESHOLD, Pixels
 from transforms.records import Fields, parse_record
-from transforms.shards import DatasetFiles, ShardSummary, read_shard, write_shard
+from transforms.shards import DatasetFiles, ShardSummary, read_shard, read_summary, write_shard
 from transforms.stages import Stage
 from transforms.statistics import Moments
 
@@ -97,9 +98,9 @@ def write_companion(shard: CompanionShard, files: DatasetFiles, paths: AssetPath
 
 
 class WriteCompanions(beam.PTransform):
-    """Companion shards to files.
+    """Companion shards to files, unless these are finished.
 
-    CompanionShard -> ShardSummary.
+    CompanionShard -> ShardSummary of each that was made.
     """
 
     def __init__(self, files: dict[str, DatasetFiles], paths: AssetPaths, schema: Schema) -> None:
@@ -110,18 +111,27 @@ class WriteCompanions(beam.PTransform):
 
     def expand(self, shards: beam.PCollection[CompanionShard]) -> beam.PCollection[ShardSummary]:
         """Wire `write_companion`."""
-        return shards | "EncodeAndWrite" >> beam.Map(
+        return shards | "EncodeAndWrite" >> beam.FlatMap(
             _write_companion, files=self._files, paths=self._paths, schema=self._schema
         )
 
 
 def _write_companion(
     shard: CompanionShard, files: dict[str, DatasetFiles], paths: AssetPaths, schema: Schema
-) -> ShardSummary:
+) -> Iterable[ShardSummary]:
     with _STAGE.timed():
+        if is_finished(shard, files[shard.kind]):
+            return []
         summary = write_companion(shard, files[shard.kind], paths, schema)
     _STAGE.count("pictures", summary.examples)
-    return summary
+    return [summary]
+
+
+def is_finished(shard: CompanionShard, files: DatasetFiles) -> bool:
+    """Whether a companion shard is there, with a summary that fits."""
+    name = files.shard_name(SPLIT, shard.index, shard.count)
+    size = filesystems.list_prefix(files.directory, name).get(name)
+    return size is not None and read_summary(files, name, size) is not None
 
 
 def cutout_mask(cutout: Pixels) -> Pixels:

@@ -29,6 +29,7 @@ class DepthSettings:
         input_size: (width, height) of the network's input, or None for the model's own.
         batch_size: images per call of the network.
         bits: 16 (millimetres) or 8 (10 m / 255).
+        sha256: of the weights, in hexadecimal, as when the inputs were checked; None while that is not known.
     """
 
     model: str
@@ -37,10 +38,16 @@ class DepthSettings:
     input_size: tuple[int, int] | None
     batch_size: int
     bits: int
+    sha256: str | None = None
 
     def load(self) -> DepthModel:
-        """Read the weights and build the network."""
-        return load_depth_model(self.model, **self._network)
+        """Read the weights and build the network.
+
+        Raises:
+            InputError: the weights cannot be used.
+            RunError: the weights have changed since the inputs were checked.
+        """
+        return load_depth_model(self.model, sha256=self.sha256, **self._network)
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the network, without building it."""

@@ -6,12 +6,13 @@ get their final name by a rename, so that no reader ever sees half a file.
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -171,23 +172,60 @@ def read_within_budget(path: str) -> Iterator[bytes]:
         yield read_bytes(path)
 
 
-def write_bytes(path: str, data: bytes, *, temporary_folder: str) -> None:
+def digest(path: str) -> tuple[int, str]:
+    """Size in bytes and sha256 of a file.
+
+    Raises:
+        OSError: the file is not there or cannot be read.
+    """
+    sha256, size = hashlib.sha256(), 0
+    with (
+        _told_as_os_error(),
+        FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
+    ):
+        while chunk := file.read(_COPY_CHUNK):
+            sha256.update(chunk)
+            size += len(chunk)
+    return size, sha256.hexdigest()
+
+
+def _allow() -> None:
+    """Nothing stands against giving a file its name."""
+
+
+def write_bytes(path: str, data: bytes, *, temporary_folder: str, before_rename: Callable[[], None] = _allow) -> None:
     """Write a small file that appears under its final name only when it is complete.
+
+    Args:
+        path: its final name.
+        data: its content.
+        temporary_folder: where it lies before.
+        before_rename: called when it is complete; if it raises, the file never appears.
 
     Raises:
         RunError: the disk is full or the place cannot be written.
     """
-    with _reported(path), _renamed_when_complete(path, temporary_folder) as sink:
+    with _reported(path), _renamed_when_complete(path, temporary_folder, before_rename) as sink:
         sink.write(data)
 
 
-def publish_file(local: Path, path: str, *, temporary_folder: str) -> None:
+def publish_file(local: Path, path: str, *, temporary_folder: str, before_rename: Callable[[], None] = _allow) -> None:
     """Copy a finished local file to `path`, where it appears only when it is complete.
+
+    Args:
+        local: the finished file.
+        path: its final name.
+        temporary_folder: where the copy lies before.
+        before_rename: called when the copy is complete; if it raises, the file never appears.
 
     Raises:
         RunError: the disk is full or the place cannot be written.
     """
-    with _reported(path), local.open("rb") as source, _renamed_when_complete(path, temporary_folder) as sink:
+    with (
+        _reported(path),
+        local.open("rb") as source,
+        _renamed_when_complete(path, temporary_folder, before_rename) as sink,
+    ):
         while chunk := source.read(_COPY_CHUNK):
             sink.write(chunk)
 
@@ -214,20 +252,48 @@ def local_folder(folder: str) -> Path | None:
     return path
 
 
-def delete_tree(folder: str) -> None:
+def delete_tree(folder: str, *, kept: Collection[str] = ()) -> None:
     """Delete a folder, or everything below a prefix; nothing happens when it is not there.
+
+    Args:
+        folder: what to delete.
+        kept: files below it that stay.
 
     Raises:
         RunError: it cannot be deleted.
     """
     with _reported(folder, "delete"):
-        if FileSystems.get_scheme(folder) is None:
+        if any(path.startswith(f"{folder.rstrip('/')}/") for path in kept):
+            _delete_but(folder, kept)
+        elif FileSystems.get_scheme(folder) is None:
             _delete_local_tree(folder)
         elif exists(folder):
             FileSystems.delete([f"{folder.rstrip('/')}/"])
             # Of many objects that are deleted together, Beam does not tell which could not be.
             if leftovers := list(list_files(folder)):
                 raise OSError(f"{leftovers[0]} and {len(leftovers) - 1} more are still there")
+
+
+def _delete_but(folder: str, kept: Collection[str]) -> None:
+    """Delete what is below a folder but for some files; of a local folder, what is directly in it one by one."""
+    if FileSystems.get_scheme(folder) is not None:
+        # Of a pattern in one go: there may be a million.
+        FileSystems.delete([f"{_literal(folder.rstrip('/'))}/[!.]**"])
+        others = [path for path in list_files(folder) if path not in kept]
+        if others:
+            FileSystems.delete([_literal(path) for path in others])
+            if leftovers := [path for path in list_files(folder) if path not in kept]:
+                raise OSError(f"{leftovers[0]} and {len(leftovers) - 1} more are still there")
+        return
+    stay = {Path(path) for path in kept}
+    above = {parent for path in stay for parent in path.parents}
+    for entry in sorted(Path(folder).iterdir()) if Path(folder).exists() else ():
+        if entry in above:
+            _delete_but(str(entry), kept)
+        elif entry.is_dir() and not entry.is_symlink():
+            _delete_local_tree(str(entry))
+        elif entry not in stay:
+            entry.unlink(missing_ok=True)
 
 
 def _delete_local_tree(folder: str) -> None:
@@ -263,12 +329,13 @@ def _told_as_os_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _renamed_when_complete(path: str, temporary_folder: str) -> Iterator:
+def _renamed_when_complete(path: str, temporary_folder: str, before_rename: Callable[[], None]) -> Iterator:
     # A unique name: a retried or duplicated bundle may write the same file at the same time, with the same bytes.
     temporary = join(temporary_folder, uuid.uuid4().hex)
     try:
         with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as sink:
             yield sink
+        before_rename()
         local_folder(path.rpartition("/")[0])  # renaming makes no folders
         FileSystems.rename([temporary], [path])
     except BaseException:

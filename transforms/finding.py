@@ -1,22 +1,19 @@
 """Which shards are finished already and which are not: found by workers, since there may be millions.
 
-A shard is finished when its file is there. Files are listed span by span: shards whose names share all but their last
-digits, so that one listing by prefix, which every filesystem has, finds them and nothing else.
+A shard is finished when its file is there, with a summary that fits. Files are listed span by span: shards whose names
+share all but their last digits, so that one listing by prefix, which every filesystem has, finds them and nothing else.
 """
 
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
 
 from transforms import filesystems
 from transforms.cross_product import ShardLayout
-from transforms.shards import DatasetFiles
+from transforms.shards import DatasetFiles, read_summary
 from transforms.stages import Stage
-from transforms.summary import FinishedShard
 
 _STAGE = Stage("FindShards")
 
@@ -106,30 +103,31 @@ class FinishedExamples:
 
 
 class FindShards(beam.PTransform):
-    """Spans of shards to the shards in them.
+    """Spans of shards to the shards in them that are to be made.
 
-    ShardSpan -> `unfinished`: number of the shard in the layout; `finished`: FinishedShard.
+    ShardSpan -> number of the shard in the layout.
     """
 
     def __init__(self, files: DatasetFiles) -> None:
         super().__init__()
         self._files = files
 
-    def expand(self, spans: beam.PCollection[ShardSpan]) -> Any:  # Beam knows no type for several outputs
-        """Wire `find_finished`."""
-        return spans | "FindFiles" >> beam.ParDo(_FindShards(self._files)).with_outputs("finished", main="unfinished")
+    def expand(self, spans: beam.PCollection[ShardSpan]) -> beam.PCollection[int]:
+        """Wire `find_unfinished`."""
+        return spans | "FindFiles" >> beam.FlatMap(_find_unfinished, files=self._files)
 
 
-class _FindShards(beam.DoFn):
-    def __init__(self, files: DatasetFiles) -> None:
-        self._files = files
+def find_unfinished(files: DatasetFiles, span: ShardSpan) -> list[int]:
+    """Numbers in the layout of the shards of a span that are not there, or without a summary that fits."""
+    present = find_finished(files, span)
+    unfinished = []
+    for index in span.indices:
+        name = files.shard_name(span.split, index, span.count)
+        if index not in present or read_summary(files, name, present[index]) is None:
+            unfinished.append(span.number(index))
+    return unfinished
 
-    def process(self, span: ShardSpan) -> Iterable[int | TaggedOutput[Literal["finished"], FinishedShard]]:
-        with _STAGE.timed():
-            finished = find_finished(self._files, span)
-        for index in span.indices:
-            if index in finished:
-                name = self._files.shard_name(span.split, index, span.count)
-                yield TaggedOutput("finished", FinishedShard(self._files, name, finished[index]))
-            else:
-                yield span.number(index)
+
+def _find_unfinished(span: ShardSpan, files: DatasetFiles) -> Iterable[int]:
+    with _STAGE.timed():
+        return find_unfinished(files, span)

@@ -1,7 +1,8 @@
 """Shards: one file of records per element, and a summary of it beside the work in progress.
 
-A shard counts as finished when its file is there under its final name. Its summary is written before that, so finished
-shards always have one, and a build that was stopped can add up the statistics of all shards without reading them again.
+A shard counts as finished when its file is there under its final name with a summary that fits: of the same
+configuration and size. The summary is written before that, so a build that was stopped can add up the statistics of all
+shards without decoding them again.
 """
 
 import contextlib
@@ -17,10 +18,10 @@ import apache_beam as beam
 import numpy as np
 
 from transforms import filesystems
+from transforms.claims import CONFIGURATION, Ticket
 from transforms.compositing import ExampleBatch
 from transforms.cross_product import ShardLayout
 from transforms.encoding import ExampleEncoding, encode_example
-from transforms.errors import RunError
 from transforms.placement_counts import PlacementCounts, count_placements
 from transforms.records import Fields, open_writer, read_records, serialize_record
 from transforms.stages import Stage
@@ -41,6 +42,7 @@ class DatasetFiles:
         version: for example "1.0.0".
         file_format: "tfrecord" or "array_record".
         config: name of TFDS's builder config, which has a folder of its own, or "".
+        claim: the claim without which nothing of the dataset is written; None for a finished dataset.
     """
 
     data_dir: str
@@ -48,6 +50,7 @@ class DatasetFiles:
     version: str
     file_format: str
     config: str = ""
+    claim: Ticket | None = None
 
     @property
     def directory(self) -> str:
@@ -73,6 +76,16 @@ class DatasetFiles:
         """Unfinished files; on the same filesystem as the finished ones, so that a rename moves nothing."""
         return filesystems.join(self.work_folder, "tmp")
 
+    @property
+    def claim_path(self) -> str:
+        """What claims the dataset and its companions for one configuration while they are being made."""
+        return filesystems.join(self.work_folder, CONFIGURATION)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the configuration that the dataset is claimed for, or ""."""
+        return "" if self.claim is None else self.claim.fingerprint
+
     def shard_name(self, split: str, index: int, count: int) -> str:
         """TFDS's default file name of a shard.
 
@@ -91,8 +104,23 @@ class DatasetFiles:
         return filesystems.join(self.work_folder, "summaries", shard_name + ".json")
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file of the dataset's folder, complete or not at all."""
-        filesystems.write_bytes(self.path(name), data, temporary_folder=self.temporary_folder)
+        """Write a file of the dataset's folder, complete or not at all.
+
+        Raises:
+            RunError: it cannot be written, or the dataset is claimed for another configuration now.
+        """
+        filesystems.write_bytes(
+            self.path(name), data, temporary_folder=self.temporary_folder, before_rename=self.check_claim
+        )
+
+    def check_claim(self) -> None:
+        """Make sure that the dataset is still claimed for the configuration that is being made.
+
+        Raises:
+            RunError: it is not.
+        """
+        if self.claim is not None:
+            self.claim.check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +155,7 @@ class ShardSummary:
         sha256: of the file.
         fields: summary of each image field.
         placements: counts over its examples; None in a companion dataset.
+        fingerprint: of the configuration that the shard was made for; "" for one that is only read again.
     """
 
     dataset: str
@@ -139,6 +168,7 @@ class ShardSummary:
     sha256: str
     fields: dict[str, FieldSummary]
     placements: PlacementCounts | None = None
+    fingerprint: str = ""
 
     def to_json(self) -> bytes:
         """As a small file; `from_json` reads it back."""
@@ -184,7 +214,7 @@ def write_shard(
         placements: counts over the examples, if there are any.
 
     Raises:
-        RunError: the disk is full or the place cannot be written.
+        RunError: the disk is full, the place cannot be written, or the dataset is claimed for another configuration.
     """
     name = files.shard_name(split, index, count)
     encoded_bytes = dict.fromkeys(moments, 0)
@@ -213,10 +243,17 @@ def write_shard(
             sha256=sha256,
             fields={field: FieldSummary(encoded_bytes[field], moments[field]) for field in moments},
             placements=placements,
+            fingerprint=files.fingerprint,
         )
-        temporary = files.temporary_folder
-        filesystems.write_bytes(files.summary_path(name), summary.to_json(), temporary_folder=temporary)
-        filesystems.publish_file(local, files.path(name), temporary_folder=temporary)
+        filesystems.write_bytes(
+            files.summary_path(name),
+            summary.to_json(),
+            temporary_folder=files.temporary_folder,
+            before_rename=files.check_claim,
+        )
+        filesystems.publish_file(
+            local, files.path(name), temporary_folder=files.temporary_folder, before_rename=files.check_claim
+        )
     return summary
 
 
@@ -247,28 +284,17 @@ def local_shard(files: DatasetFiles, shard_name: str) -> Iterator[Path]:
         yield local
 
 
-def read_summary(files: DatasetFiles, shard_name: str, size: int) -> ShardSummary:
-    """The summary of a finished shard whose file has this size.
+def read_summary(files: DatasetFiles, shard_name: str, size: int) -> ShardSummary | None:
+    """The summary of the shard of this name and size.
 
-    Raises:
-        RunError: the summary is missing or of another file.
+    None if there is no such summary: of another configuration or size, damaged, or gone. The shard is to be made again.
     """
-    path = files.summary_path(shard_name)
     try:
-        summary = ShardSummary.from_json(filesystems.read_bytes(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"The summary of the finished shard {shard_name} cannot be read ({error}); delete the shard and run the"
-            f" same"
-            " command again, which makes it anew."
-        ) from error
-    if summary.size != size:
-        raise RunError(
-            f"The shard {shard_name} has {size} bytes instead of the {summary.size} that were written; delete it and"
-            f" run"
-            " the same command again, which makes it anew."
-        )
-    return summary
+        summary = ShardSummary.from_json(filesystems.read_bytes(files.summary_path(shard_name)))
+        fits = (summary.fingerprint, summary.file, summary.size) == (files.fingerprint, shard_name, size)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return summary if fits else None
 
 
 def summarize_batch(batch: ExampleBatch) -> dict[str, Moments | None]:

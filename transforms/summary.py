@@ -7,10 +7,7 @@ import apache_beam as beam
 
 from transforms.errors import RunError
 from transforms.placement_counts import PlacementCounts
-from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, read_summary
-from transforms.stages import Stage
-
-_STAGE = Stage("ReadSummaries")
+from transforms.shards import FieldSummary, ShardSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ class SplitSummary:
             RunError: a shard would be counted twice.
         """
         if twice := self.shards.keys() & shards.keys():
-            raise RunError(f"The shard {self.shards[min(twice)].file} was delivered twice by the runner.")
+            raise RunError(f"The shard {self.shards[min(twice)].file} was counted twice.")
         self.shards |= shards
         for name, summary in fields.items():
             self.fields[name] = self.fields[name] + summary if name in self.fields else summary
@@ -114,30 +111,3 @@ class SummarizeShardsFn(beam.CombineFn):
     def extract_output(self, accumulator: BuildSummary) -> BuildSummary:
         """The sums themselves."""
         return accumulator
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedShard:
-    """A shard that an earlier run finished: its dataset, file name and size."""
-
-    files: DatasetFiles
-    name: str
-    size: int
-
-
-class ReadSummaries(beam.PTransform):
-    """Shards that are finished already to their summaries.
-
-    FinishedShard -> ShardSummary.
-    """
-
-    def expand(self, shards: beam.PCollection[FinishedShard]) -> beam.PCollection[ShardSummary]:
-        """Wire `read_summary`."""
-        return shards | "ReadSummary" >> beam.Map(_read_summary)
-
-
-def _read_summary(shard: FinishedShard) -> ShardSummary:
-    with _STAGE.timed():
-        summary = read_summary(shard.files, shard.name, shard.size)
-    _STAGE.count("shards")
-    return summary

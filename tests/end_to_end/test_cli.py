@@ -326,7 +326,7 @@ def test_bar_on_a_terminal_goes_on_from_finished_examples(
     assert process.returncode == 0
     assert "80 examples (train 80)" in out
     shown = seen.decode().replace("\r\n", "\n")
-    assert "Going on after 50 finished examples." in shown
+    assert "Resuming: 50 examples already written." in shown
     bars = re.findall(r"(\d+)/80 \[", shown)
     assert bars[0] == "50"
     assert bars[-1] == "80"

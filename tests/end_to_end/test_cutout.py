@@ -159,7 +159,7 @@ def test_a_second_run_does_nothing_and_a_changed_photograph_is_cut_out_again(
     draw_photo(photos / "dog/new.jpg", 8)
     (output / "cat/tom.png").unlink()
     assert run(photos, output) == 0
-    assert "Going on after 2 finished photographs" in capfd.readouterr().err
+    assert "Resuming: 2 photographs already cut out" in capfd.readouterr().err
     after = times(output)
     assert {name for name, time in before.items() if after[name] != time} == {"dog/rex.png", "cat/tom.png"}
     assert (output / "cat/tom.png").read_bytes() == first["cat/tom.png"]
@@ -281,13 +281,13 @@ def test_another_output_is_refused_and_what_differs_is_named(
     before = content(output)
     capfd.readouterr()
     told = one_line(capfd, *cutout, "--objects=largest")
-    assert "--objects is all there and largest here" in told
+    assert "--objects: stored all, requested largest" in told
     (photos / "cat/tom.jpg").unlink()
     assert "whose photographs are not in --photos: 1 (the first is cat/tom)" in one_line(capfd, *cutout)
     assert content(output) == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("Dear Rex")
-    assert "no `cutout` is responsible for" in one_line(capfd, *cutout, f"--output={tmp_path / 'mine'}")
+    assert "contains files that fgbg did not write" in one_line(capfd, *cutout, f"--output={tmp_path / 'mine'}")
 
     (output / "cat/tom.png").unlink()
     assert run(photos, output) == 0

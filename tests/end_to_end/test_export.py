@@ -339,7 +339,7 @@ def test_stopped_again_and_again_it_comes_to_an_end(
     else:
         pytest.fail("does not come to an end")
     assert content(tmp_path) == content(exported["zip"])
-    assert "Going on after " in capfd.readouterr().err
+    assert "Resuming: " in capfd.readouterr().err
 
 
 @pytest.mark.slow
@@ -383,15 +383,15 @@ def test_a_complete_export_is_left_alone(
     assert "120 examples (train 72, test 48)" in out
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
     (output / "mask.zip").write_bytes(b"")
-    assert "was finished, but mask.zip is gone" in error_of(capfd, export(data_dir, "zip", output))
+    assert "was finished, but mask.zip is missing" in error_of(capfd, export(data_dir, "zip", output))
 
 
 @pytest.mark.parametrize(
     ("kind", "flags", "told"),
     [
-        ("folder", (), "--format is zip there and folder here"),
-        ("zip", ("--split=test",), "--split is None there and test here"),
-        ("zip", ("--limit=7",), "--limit is None there and 7 here"),
+        ("folder", (), "--format: stored zip, requested folder"),
+        ("zip", ("--split=test",), "--split: stored None, requested test"),
+        ("zip", ("--limit=7",), "--limit: stored None, requested 7"),
     ],
 )
 @pytest.mark.parametrize("finished", [True, False])
@@ -415,7 +415,7 @@ def test_another_export_is_refused(
     before = content(tmp_path)
     capfd.readouterr()
     line = error_of(capfd, export(data_dir, kind, tmp_path, *flags))
-    assert f"--output: {tmp_path} holds another export: {told}." in line
+    assert f"--output: {tmp_path} contains another export ({told});" in line
     assert content(tmp_path) == before
 
 
@@ -434,7 +434,7 @@ def test_a_second_export_to_the_same_folder_is_refused(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Path, "replace", replace)
         assert export(data_dir, "zip", tmp_path) == 0
-    assert f"another export to {tmp_path} is running" in told[0]
+    assert f"another `export` is writing to {tmp_path}" in told[0]
     assert content(tmp_path) == content(exported["zip"])
 
 
@@ -444,13 +444,13 @@ def test_another_dataset_is_refused(
     assert build(tmp_path, inputs, *FLAGS, "--seed=1") == 0
     capfd.readouterr()
     line = error_of(capfd, export(tmp_path, "zip", exported["zip"]))
-    assert "the dataset's seed is 0 there and 1 here" in line
+    assert "the dataset's seed: stored 0, requested 1" in line
 
 
 def test_a_folder_of_others_is_refused(data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters/a.txt").write_text("dear")
-    assert "holds files that no export of this program" in error_of(capfd, export(data_dir, "zip", tmp_path))
+    assert "contains files that fgbg did not write" in error_of(capfd, export(data_dir, "zip", tmp_path))
     assert "is a file; name a folder" in error_of(capfd, export(data_dir, "zip", tmp_path / "letters/a.txt"))
     assert list(content(tmp_path)) == ["letters/a.txt"]
     assert export(data_dir, "zip", tmp_path / "letters/new") == 0
@@ -579,7 +579,7 @@ def test_a_full_disk_is_told_and_the_export_goes_on(
         line = error_of(capfd, export(data_dir, kind, output), expected=1)
     assert "No space left on device. Free space there" in line
     assert export(data_dir, kind, output) == 0
-    assert "Going on after 72 finished examples." in capfd.readouterr().err
+    assert "Resuming: 72 examples already written." in capfd.readouterr().err
     assert content(output) == content(exported[kind])
 
 

@@ -31,6 +31,7 @@ def test_every_stage_counts_and_takes_its_time(tmp_path: Path, weights: Path, mo
         ("WriteShards", "bytes"): sum(path.stat().st_size for path in shards),
         ("PredictDepth", "depth_batches"): 8 * 3,  # of 4, 4 and 2 images in every shard
         ("WriteCompanions", "pictures"): 5 + 4,
+        ("CheckShards", "shards"): 8 + 2,
         ("WriteMetadata", "skipped_inputs"): 1,
     }
     times = {one.key.metric.namespace: one.committed for one in metrics["distributions"]}
@@ -42,12 +43,13 @@ def test_every_stage_counts_and_takes_its_time(tmp_path: Path, weights: Path, mo
         "PredictDepth": 8,
         "WriteShards": 8,
         "WriteCompanions": 2,
+        "CheckShards": 10,
         "WriteMetadata": 1,
     }
     assert times["PredictDepth"].sum > 0
     assert (dataset_folder(tmp_path) / "dataset_info.json").exists()
 
-    # Going on after half of it.
+    # Resuming after half of it.
     for path in (*shards[4:], dataset_folder(tmp_path) / "manifest.json"):
         path.unlink()
     root = beam.Pipeline(runner="FnApiRunner")
@@ -55,4 +57,5 @@ def test_every_stage_counts_and_takes_its_time(tmp_path: Path, weights: Path, mo
     metrics = root.run().metrics().query()
     counters = {(one.key.metric.namespace, one.key.metric.name): one.committed for one in metrics["counters"]}
     assert counters["WriteShards", "shards"] == 4
-    assert counters["ReadSummaries", "shards"] == 4 + 2
+    assert ("WriteCompanions", "pictures") not in counters
+    assert counters["CheckShards", "shards"] == 8 + 2

@@ -132,7 +132,7 @@ def test_another_configuration_is_refused_or_overwritten(
     capfd.readouterr()
     assert run("build", *flags, "--seed=7") == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert f"{DATASET} holds another dataset: seed is 0 there and 7 here" in line
+    assert f"{DATASET} contains another dataset (seed: stored 0, requested 7)" in line
     assert complete.content("") == before
 
     others = ("--depth_model=none", "--seed=7", "--overwrite")
@@ -148,7 +148,7 @@ def test_foreign_files_are_refused(
     before = without_dataset.content("")
     assert run("build", *flags) == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert f"{DATASET} holds files that no build of this program is responsible for" in line
+    assert f"{DATASET} contains files that fgbg did not write" in line
     assert without_dataset.content("") == before
 
 
@@ -306,7 +306,7 @@ def test_worker_processes_killed_and_started_again(
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     assert dataset_files() == small_build
-    assert "Going on after" in stderr
+    assert "Resuming: " in stderr
     assert {name: here().changed(name) for name in made_before} == made_before
 
     store = os.environ[object_store.FOLDER_VARIABLE]

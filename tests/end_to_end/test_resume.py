@@ -1,5 +1,6 @@
 """Stopped in every way and run again; and what is refused because it is not the same build."""
 
+import hashlib
 import json
 import os
 import resource
@@ -9,18 +10,22 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from pipeline import resume, run_build
+from pipeline import build_plan, resume, run_build
 from pipeline.build_plan import BuildPlan, make_plan
-from pipeline.options import BuildOptions
+from pipeline.options import BuildOptions, parse
+from tests.depth_models.helpers import write_random_weights
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     LOOPBACK,
     NAME,
+    ONE_WORKER,
     TWO_PROCESSES,
     Inputs,
     build,
@@ -34,7 +39,9 @@ from tests.end_to_end.helpers import (
     start,
     stop_when,
 )
-from transforms import filesystems
+from transforms import filesystems, shards
+from transforms.errors import RunError
+from transforms.shards import ShardSummary, write_shard
 
 # 240 examples in 20 shards; lossless, so that a shard takes a moment.
 SHARDS = 20
@@ -140,7 +147,7 @@ def test_goes_on_from_what_is_there(
     capfd.readouterr()
     assert build(stopped, inputs, *FLAGS) == 0
     stderr = capfd.readouterr().err
-    assert "Going on after 216 finished examples." in stderr
+    assert "Resuming: 216 examples already written." in stderr
     assert "240 of 240 examples (100%)" in stderr
     assert finished(stopped).items() > before.items()
     assert content(stopped) == content(uninterrupted)
@@ -179,15 +186,15 @@ def test_leftovers_of_a_complete_dataset_are_tidied_up(complete: Path, uninterru
 @pytest.mark.parametrize(
     ("flag", "difference"),
     [
-        ("--seed=7", "seed is 0 there and 7 here"),
-        ("--placements=5", "placements is 6 there and 5 here"),
-        ("--image_size=40", "image_size is 48 there and 40 here"),
-        ("--jpeg_quality=80", "jpeg_quality is png there and 80 here"),
-        ("--fg_scale=0.3,0.5", "fg_scale is [0.4, 0.55] there and [0.3, 0.5] here"),
-        ("--examples_per_shard=13", "examples_per_shard is 12 there and 13 here"),
-        ("--test_fraction=0.2", "test_fraction is 0.0 there and 0.2 here"),
-        ("--file_format=array_record", "file_format is tfrecord there and array_record here"),
-        ("--depth_model={weights}", "depth_bits is None there and 16 here"),
+        ("--seed=7", "seed: stored 0, requested 7"),
+        ("--placements=5", "placements: stored 6, requested 5"),
+        ("--image_size=40", "image_size: stored 48, requested 40"),
+        ("--jpeg_quality=80", "jpeg_quality: stored png, requested 80"),
+        ("--fg_scale=0.3,0.5", "fg_scale: stored [0.4, 0.55], requested [0.3, 0.5]"),
+        ("--examples_per_shard=13", "examples_per_shard: stored 12, requested 13"),
+        ("--test_fraction=0.2", "test_fraction: stored 0.0, requested 0.2"),
+        ("--file_format=array_record", "file_format: stored tfrecord, requested array_record"),
+        ("--depth_model={weights}", "depth_bits: stored None, requested 16"),
     ],
 )
 def test_another_flag_is_refused(
@@ -214,7 +221,7 @@ def test_another_flag_is_refused_before_the_dataset_is_complete(
     capfd.readouterr()
     assert build(stopped, inputs, *FLAGS, "--seed=7") == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert "seed is 0 there and 7 here" in line
+    assert "seed: stored 0, requested 7" in line
     assert content(stopped) == before
 
 
@@ -228,10 +235,10 @@ def test_other_pictures_are_refused(
         expected = "backgrounds river/b0 has changed"
     elif change == "added":
         draw_background(others.backgrounds / "river/b9.png", IMAGE_SIZE, IMAGE_SIZE, 9)
-        expected = "backgrounds river/b9 is new here"
+        expected = "backgrounds river/b9 is new"
     else:
         (others.foregrounds / "dog/f2.png").unlink()
-        expected = "foregrounds dog/f2 is missing here"
+        expected = "foregrounds dog/f2 is missing"
     assert build(complete, others, *FLAGS) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert expected in line
@@ -277,19 +284,209 @@ def test_damaged_configuration_is_told(
     assert f"{claim} is damaged" in line
 
 
-def test_a_truncated_shard_is_noticed_on_resume(
+def test_a_truncated_shard_is_made_again(stopped: Path, uninterrupted: Path, inputs: Inputs) -> None:
+    shard = shard_files(stopped)[2]
+    os.truncate(shard, shard.stat().st_size - 5)
+    assert build(stopped, inputs, *FLAGS) == 0
+    assert content(stopped) == content(uninterrupted)
+
+
+def test_shards_without_summaries_are_made_again(stopped: Path, uninterrupted: Path, inputs: Inputs) -> None:
+    before = finished(stopped)
+    shutil.rmtree(dataset_folder(stopped) / ".build/summaries")
+    shutil.rmtree(dataset_folder(stopped, f"{NAME}_background") / ".build")
+    assert build(stopped, inputs, *FLAGS) == 0
+    assert not finished(stopped).items() & before.items()
+    assert content(stopped) == content(uninterrupted)
+
+
+def test_a_shard_with_other_bytes_is_noticed_and_made_again(
     stopped: Path, uninterrupted: Path, inputs: Inputs, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shard = shard_files(stopped)[2]
-    size = shard.stat().st_size
-    os.truncate(shard, size - 5)
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
     capfd.readouterr()
     assert build(stopped, inputs, *FLAGS) == 1
     (line,) = our_lines(capfd.readouterr().err)
-    assert f"{shard.name} has {size - 5} bytes instead of the {size}" in line
-    shard.unlink()  # as the message says
+    assert f"{shard} has {len(data):,} bytes of sha256 {hashlib.sha256(data).hexdigest()}" in line
+    assert "run the same command again" in line
+    assert not (dataset_folder(stopped) / "manifest.json").exists()
     assert build(stopped, inputs, *FLAGS) == 0
     assert content(stopped) == content(uninterrupted)
+
+
+@pytest.fixture
+def during_build(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Has something done once, after a build has made its first shard."""
+
+    def do(something: Callable[[], None]) -> None:
+        write_shard = shards.write_shard
+        to_do = [something]
+
+        def write(*arguments: Any, **named: Any) -> ShardSummary:
+            summary = write_shard(*arguments, **named)
+            if to_do:
+                to_do.pop()()
+            return summary
+
+        monkeypatch.setattr(shards, "write_shard", write)
+
+    return do
+
+
+def test_a_late_worker_of_another_configuration_writes_nothing(
+    inputs: Inputs, uninterrupted: Path, tmp_path: Path, during_build: Callable[[Callable[[], None]], None]
+) -> None:
+    """It has made a shard of seed 7 when `build --overwrite` of seed 0 has begun."""
+    late = make_plan(parse(["build", *inputs.flags, f"--data_dir={tmp_path}", *FLAGS, "--seed=7"])[1])
+    assert build(tmp_path, inputs, *FLAGS, "--seed=7") == 0
+    refused = []
+
+    def publish() -> None:
+        shard = {"split": "train", "index": SHARDS - 1, "count": SHARDS}
+        with pytest.raises(RunError, match="belongs to another configuration now") as error:
+            write_shard(late.files, **shard, examples=[{"example_id": 1}], moments={})
+        refused.append(error)
+        with pytest.raises(RunError, match="belongs to another configuration now"):
+            late.files.write("manifest.json", b"{}")
+        # Nor does it close the dataset of others.
+        resume.close_dataset(late.all_files)
+
+    during_build(publish)
+    assert build(tmp_path, inputs, *FLAGS, *ONE_WORKER, "--overwrite") == 0
+    assert refused
+    assert content(tmp_path) == content(uninterrupted)
+
+
+@pytest.mark.parametrize("what", ["shard and summary", "shard"])
+def test_a_shard_of_another_configuration_that_slips_in_is_found(
+    what: str,
+    inputs: Inputs,
+    uninterrupted: Path,
+    tmp_path: Path,
+    during_build: Callable[[Callable[[], None]], None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """As when a machine sleeps between looking at the claim and renaming a file."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(resume, "close_dataset", lambda _: None)
+        assert build(tmp_path / "others", inputs, *FLAGS, "--seed=7") == 0
+    others = {path.name: path for path in (dataset_folder(tmp_path / "others")).rglob("*") if path.is_file()}
+    data_dir = tmp_path / "data"
+
+    def slip_in() -> None:
+        # A shard that has been made and one that has not.
+        for name in {shard_files(data_dir)[0].name, shard_files(tmp_path / "others")[-1].name}:
+            shutil.copy(others[name], dataset_folder(data_dir) / name)
+            if what == "shard and summary":
+                shutil.copy(others[f"{name}.json"], dataset_folder(data_dir) / ".build/summaries")
+
+    during_build(slip_in)
+    assert build(data_dir, inputs, *FLAGS, *ONE_WORKER) == 1
+    (line,) = our_lines(capfd.readouterr().err)
+    assert "has changed since it was made" in line
+    assert not (dataset_folder(data_dir) / "manifest.json").exists()
+    assert build(data_dir, inputs, *FLAGS) == 0
+    assert content(data_dir) == content(uninterrupted)
+
+
+def test_a_second_build_of_the_same_folder_is_refused(
+    inputs: Inputs,
+    uninterrupted: Path,
+    tmp_path: Path,
+    during_build: Callable[[Callable[[], None]], None],
+) -> None:
+    told = []
+
+    def try_others() -> None:
+        for flags in ([], ["--overwrite"], ["--seed=7", "--overwrite"]):
+            process = start("build", *inputs.flags, f"--data_dir={tmp_path}", *FLAGS, *flags)
+            told.append((our_lines(process.communicate(timeout=120)[1]), process.returncode))
+
+    during_build(try_others)
+    assert build(tmp_path, inputs, *FLAGS, *ONE_WORKER) == 0
+    sentence = (
+        f"fgbg: --data_dir: another `build` is writing to {dataset_folder(tmp_path)}; wait until it ends, then run the"
+        " same command again."
+    )
+    assert told == [([sentence], 2)] * 3
+    assert content(tmp_path) == content(uninterrupted)
+
+
+def test_killed_before_it_had_the_claim(uninterrupted: Path, inputs: Inputs, tmp_path: Path) -> None:
+    work_folder = dataset_folder(tmp_path) / ".build"
+    (work_folder / "tmp").mkdir(parents=True)
+    (work_folder / "lock").touch()
+    (work_folder / "tmp/half").write_bytes(b'{"fingerpr')
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    assert content(tmp_path) == content(uninterrupted)
+
+
+def test_killed_while_it_deleted_what_was_there(
+    complete: Path,
+    uninterrupted: Path,
+    inputs: Inputs,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Half of another dataset is left: neither resumed nor foreign, and the claim says what is to be done."""
+    deleted = []
+
+    def delete(entry: str) -> None:
+        if deleted:
+            raise GeneratorExit  # which nothing catches
+        deleted.append(entry)
+        shutil.rmtree(entry)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(filesystems, "_delete_local_tree", delete)
+        with pytest.raises(GeneratorExit):
+            build(complete, inputs, *FLAGS, "--seed=7", "--overwrite")
+    assert deleted
+    capfd.readouterr()
+    assert build(complete, inputs, *FLAGS) == 2
+    assert "contains another dataset (seed: stored 7, requested 0)" in capfd.readouterr().err
+    assert build(complete, inputs, *FLAGS, "--seed=7") == 0
+    assert build(complete, inputs, *FLAGS, "--overwrite") == 0
+    assert content(complete) == content(uninterrupted)
+
+
+@pytest.mark.parametrize("package", ["opencv-python-headless", "pillow", "numpy", "tensorflow"])
+def test_another_encoder_is_refused(
+    package: str,
+    stopped: Path,
+    uninterrupted: Path,
+    inputs: Inputs,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before, installed = content(stopped), version(package)
+    capfd.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setattr(build_plan, "version", lambda name: "99.1" if name == package else version(name))
+        assert build(stopped, inputs, *FLAGS) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"was begun with {package} {installed} (installed: 99.1)" in line
+    assert f"pip install '{package}=={installed}'" in line
+    assert content(stopped) == before
+    with monkeypatch.context() as patched:
+        # Neither decides the bytes of a shard.
+        others = ("apache-beam", "tensorflow-datasets")
+        patched.setattr(build_plan, "version", lambda name: "99.1" if name in others else version(name))
+        assert build(stopped, inputs, *FLAGS) == 0
+    assert {path.name: path.read_bytes() for path in shard_files(stopped)} == {
+        path.name: path.read_bytes() for path in shard_files(uninterrupted)
+    }
+
+
+def test_a_complete_dataset_of_another_encoder_is_left_alone(
+    complete: Path, uninterrupted: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_plan, "version", lambda name: "99.1" if name == "pillow" else version(name))
+    assert build(complete, inputs, *FLAGS) == 0
+    assert content(complete) == content(uninterrupted)
 
 
 @pytest.mark.parametrize("loss", ["shard cut", "shard gone", "companion gone", "dataset_info.json"])
@@ -419,6 +616,41 @@ def test_a_picture_that_vanishes_meanwhile(
     hidden.rename(picture)
     assert build(data_dir, inputs, *FLAGS) == 0
     assert content(data_dir) == content(uninterrupted)
+
+
+@pytest.mark.parametrize("kind", ["background", "foreground", "weights"])
+def test_an_input_that_changes_meanwhile(
+    kind: str,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """It would be in the dataset under the sha256 of what it was."""
+    inputs = draw_inputs(tmp_path / "inputs", IMAGE_SIZE)
+    changed, other = {
+        "background": (inputs.backgrounds / "river/b0.png", inputs.backgrounds / "street/b3.png"),
+        "foreground": (inputs.foregrounds / "cat/f0.png", inputs.foregrounds / "cat/f1.png"),
+        "weights": (Path(shutil.copy(weights, tmp_path)), write_random_weights(tmp_path / "other.h5", seed=1)),
+    }[kind]
+    original = changed.read_bytes()
+    flags = (*FLAGS, f"--depth_model={tmp_path / weights.name}") if kind == "weights" else FLAGS
+
+    def check_and_change(options: BuildOptions) -> BuildPlan:
+        plan = make_plan(options)
+        changed.write_bytes(other.read_bytes())
+        return plan
+
+    data_dir = tmp_path / "data"
+    with monkeypatch.context() as patched:
+        patched.setattr(run_build, "checked_plan", check_and_change)
+        assert build(data_dir, inputs, *flags, *ONE_WORKER) == 1
+    (line,) = our_lines(capfd.readouterr().err)
+    assert str(changed) in line
+    assert "changed since" in line
+    assert not (dataset_folder(data_dir) / "dataset_info.json").exists()
+    changed.write_bytes(original)
+    assert build(data_dir, inputs, *flags) == 0
 
 
 def test_what_cannot_be_deleted(

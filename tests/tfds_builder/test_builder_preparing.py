@@ -210,7 +210,7 @@ def test_what_the_command_has_not_finished_is_not_built_over(
         assert build(tmp_path, inputs, *FLAGS) == 0
     (dataset_folder(tmp_path) / "dataset_info.json").unlink()
     before = made_at(tmp_path)
-    with pytest.raises(InputError, match="image_size is 48 there and 224 here"):
+    with pytest.raises(InputError, match="image_size: stored 48, requested 224"):
         prepare(tmp_path, None, manual_dir)
     assert made_at(tmp_path) == before
 

@@ -42,10 +42,12 @@ class CutoutSettings:
     Attributes:
         model: name of what finds the object.
         only_largest: whether only the largest piece is kept.
+        sha256: of the model's network, in hexadecimal; None for a model without one.
     """
 
     model: str
     only_largest: bool
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class _CutOutPhotos(beam.DoFn):
         self._model: Model | None = None
 
     def setup(self) -> None:
-        self._model = self._shared.acquire(lambda: load_model(self._settings.model))
+        self._model = self._shared.acquire(lambda: load_model(self._settings.model, self._settings.sha256))
 
     def process(self, photo: Photo) -> Iterable[Record]:
         assert self._model is not None

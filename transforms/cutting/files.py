@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from transforms import filesystems
+from transforms.claims import Ticket
 from transforms.errors import RunError
 from transforms.inputs import ASIDE
 
@@ -73,9 +74,11 @@ class CutoutFiles:
 
     Attributes:
         directory: the output folder.
+        claim: the claim without which nothing is written; None to only read.
     """
 
     directory: str
+    claim: Ticket | None = None
 
     @property
     def aside(self) -> str:
@@ -99,9 +102,9 @@ class CutoutFiles:
         """Write a file that appears under its name only when it is complete.
 
         Raises:
-            RunError: the disk is full or the place cannot be written.
+            RunError: the disk is full, the place cannot be written, or the folder is claimed for another configuration.
         """
-        filesystems.write_bytes(path, data, temporary_folder=self._temporary_folder)
+        filesystems.write_bytes(path, data, temporary_folder=self._temporary_folder, before_rename=self._check_claim)
 
     def tidy_up(self) -> None:
         """Delete unfinished files, which a run that was killed leaves."""
@@ -134,6 +137,10 @@ class CutoutFiles:
         # The record first: without it a photograph is not finished, even if this is interrupted.
         for path in (self.record(label), *(self.cutout(label, doubtful=doubtful) for doubtful in (False, True))):
             filesystems.delete_file(path)
+
+    def _check_claim(self) -> None:
+        if self.claim is not None:
+            self.claim.check()
 
     @property
     def _temporary_folder(self) -> str:

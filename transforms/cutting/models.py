@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from transforms.cutting.matting import SOLID, Alpha
-from transforms.errors import InputError
+from transforms.errors import InputError, RunError
 from transforms.pictures import Pixels
 
 GRABCUT = "grabcut"
@@ -58,12 +58,18 @@ class Model(Protocol):
         """Where the object is in uint8 [h, w, 3]."""
 
 
-def load_model(name: str) -> Model:
-    """The model of this name.
+def load_model(name: str, sha256: str | None = None) -> Model:
+    """The model of this name, whose network has this sha256, if one is given.
 
     Raises:
         InputError: its network is not there and cannot be fetched.
+        RunError: its network is another.
     """
+    if sha256 is not None and network_sha256(name) != sha256:
+        raise RunError(
+            f"--model {name}: its network has changed since the run began, or a worker has another; put the same file"
+            " everywhere and run the same command again."
+        )
     return GrabCut() if name == GRABCUT else Network(name)
 
 

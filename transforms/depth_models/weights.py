@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from transforms.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
-from transforms.errors import InputError
+from transforms.errors import InputError, RunError
 
 Kind = Literal["metric", "relative"]
 # Arrays by the layer's name (as published, with "/") and the weight's name.
@@ -68,13 +68,24 @@ def inspect_weights(path: Path, shown: str) -> WeightsInfo:
     return WeightsInfo(digest, architecture, kind, input_size)
 
 
-def read_weights(path: Path, shown: str, layers: Iterable[Layer]) -> Weights:
-    """The arrays of `layers` from a file that `inspect_weights` accepted.
+def read_weights(path: Path, shown: str, layers: Iterable[Layer], sha256: str | None = None) -> Weights:
+    """The arrays of `layers` from a file that `inspect_weights` accepted and that has this sha256, if one is given.
 
-    Raises InputError when an array holds values that are not finite numbers.
+    Raises InputError when an array holds values that are not finite numbers, RunError when the sha256 is another.
     """
+    # The open file is hashed and read, whatever gets its name meanwhile.
+    with path.open("rb") as stream:
+        if sha256 is not None and hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+            raise RunError(
+                f"{shown}: the weights have changed since they were checked; restore them and run the same command"
+                " again."
+            )
+        return _read_arrays(stream, path, shown, layers)
+
+
+def _read_arrays(stream: BinaryIO, path: Path, shown: str, layers: Iterable[Layer]) -> Weights:
     weights: Weights = {}
-    with _open_hdf5(path, shown) as file:
+    with _open_hdf5(path, shown, stream) as file:
         group = file.get("model_weights", file)
         names = {name.replace("/", "_"): name for name in _strings(group, "layer_names", shown)}
         for layer in layers:
@@ -107,10 +118,10 @@ def check_is_hdf5(path: Path, shown: str) -> None:
 
 
 @contextmanager
-def _open_hdf5(path: Path, shown: str) -> Iterator[h5py.File]:
+def _open_hdf5(path: Path, shown: str, stream: BinaryIO | None = None) -> Iterator[h5py.File]:
     check_is_hdf5(path, shown)
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(stream or path, "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError) as error:
         # What h5py raises, here or while its objects are read, when the bytes do not hang together.

@@ -1,6 +1,6 @@
 """Depth predicted again, for a sample: predicting takes far longer than everything else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,9 @@ def depth_sample(model: str, recorded: dict[str, Any], bits: int, shards: int) -
             f"--depth_model: {model} is not what the dataset was made with, {recorded['weights']} of sha256"
             f" {recorded['sha256']}; name that, or leave the flag out."
         )
-    return DepthSample(settings, every=max(1, shards * recorded["batch_size"] // _SAMPLE))
+    return DepthSample(
+        replace(settings, sha256=given["sha256"]), every=max(1, shards * recorded["batch_size"] // _SAMPLE)
+    )
 
 
 def check_predicted(stored: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer]) -> bool:
