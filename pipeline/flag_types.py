@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from transforms.naming import DATASET_NAME, VERSION
 from transforms.recipe import LOSSLESS
 
 
@@ -112,13 +113,15 @@ def byte_count(text: str) -> int:
 
 def dataset_name(text: str) -> str:
     """A name that TFDS takes."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
-        raise argparse.ArgumentTypeError(f"{text} is no name for TFDS: use a-z, 0-9 and _, a letter first")
+    if not DATASET_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text} is no name for TFDS: use a-z, 0-9 and _, a letter first, 128 characters at most"
+        )
     return text
 
 
 def version(text: str) -> str:
     """MAJOR.MINOR.PATCH."""
-    if not re.fullmatch(r"\d+\.\d+\.\d+", text):
+    if not VERSION.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text} is no version such as 1.0.0")
     return text

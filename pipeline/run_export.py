@@ -29,7 +29,13 @@ from transforms.exporting.parts import PartWriter, make_parts
 from transforms.exporting.readme import README, describe
 from transforms.exporting.stores import FileStore, OutputFolder, Store
 from transforms.exporting.tables import CocoTable, LabelsTable, Table, lines_of
-from transforms.finished import FinishedDataset, StoredShard, open_finished
+from transforms.finished import (
+    FinishedDataset,
+    StoredShard,
+    open_finished,
+    read_statistics,
+    refuse_incomplete,
+)
 from transforms.metadata import DESCRIPTION, to_json
 
 # In the output: what is there when everything is, and what exists only before that.
@@ -59,11 +65,14 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
     if options.format == "coco" and importlib.util.find_spec("pycocotools") is None:
         raise InputError("--format coco needs pycocotools; install it with: pip install 'fgbg-depth[coco]'")
     dataset = open_finished(options.directory)
+    refuse_incomplete(dataset)
     splits = _chosen_splits(dataset, options)
     _refuse_damaged(dataset)
-    statistics = _read_statistics(dataset)
+    statistics = to_json(read_statistics(dataset))
     configuration = _configuration(dataset, options)
     folder = Path(options.output)
+    for name in (_LOCK, f"{_TEMPORARY}/file", f"{_JOURNAL}/file"):
+        filesystems.check_inside(str(folder), str(folder / name))
     with _told_failures(folder):
         if _is_complete(folder, configuration):
             print(f"{folder} is complete already.", file=sys.stderr)
@@ -194,14 +203,6 @@ def _refuse_damaged(dataset: FinishedDataset) -> None:
                 f"{files.directory} is damaged: {len(lost)} of its shards are gone or have another size than they were"
                 f" written with (the first is {lost[0]}); keep the dataset beside its companions, or build it anew."
             )
-
-
-def _read_statistics(dataset: FinishedDataset) -> bytes:
-    path = dataset.files.path("statistics.json")
-    try:
-        return filesystems.read_bytes(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error}); build the dataset anew.") from error
 
 
 def _configuration(dataset: FinishedDataset, options: ExportOptions) -> dict[str, Any]:

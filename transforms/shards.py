@@ -91,7 +91,8 @@ class DatasetFiles:
         return filesystems.join(self.work_folder, "summaries", shard_name + ".json")
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file of the dataset's folder, complete or not at all."""
+        """Write a file of the dataset's folder, complete or not at all; never through a link that leads out of it."""
+        filesystems.check_inside(self.directory, self.path(name))
         filesystems.write_bytes(self.path(name), data, temporary_folder=self.temporary_folder)
 
 

@@ -25,11 +25,12 @@ from transforms.pictures import Pixels
 from transforms.placement_counts import count_placements
 from transforms.placements import draw_placements
 from transforms.recipe import Recipe
+from transforms.records import WrongRecordError
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, summarize_batch
 from transforms.summary import SplitSummary
 from transforms.verification.depth import DepthSample, check_predicted
 from transforms.verification.examples import CheckedExample, Example, ExampleRules, check_example
-from transforms.verification.faults import Faults, WrongRecordError
+from transforms.verification.faults import Faults
 from transforms.verification.files import Compare, check_shard_file
 
 # Decoded images that are in memory at once: enough for arithmetic in large pieces, and little at any image size.
