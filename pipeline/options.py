@@ -14,6 +14,7 @@ from transforms.cutting.models import GRABCUT, MODELS, NETWORKS
 from transforms.depth_models.locate import MODEL_NAMES
 from transforms.errors import InputError
 from transforms.exporting import FORMATS
+from transforms.recipe import LARGEST_IMAGE, MOST_EXAMPLES_PER_SHARD, MOST_PLACEMENTS
 from transforms.records import FILE_FORMATS
 
 NO_DEPTH = "none"
