@@ -22,6 +22,7 @@ from transforms.checked_json import (
     read_json,
     text,
 )
+from transforms.companions import PICTURES_PER_SHARD
 from transforms.cross_product import SPLIT_BY
 from transforms.naming import DATASET_NAME, SPLITS, VERSION, is_label
 from transforms.recipe import LARGEST_IMAGE, LOSSLESS, MOST_EXAMPLES, MOST_EXAMPLES_PER_SHARD, MOST_PLACEMENTS
@@ -132,6 +133,10 @@ def shard_differences(manifest: dict[str, Any]) -> Iterator[str]:
                 expected = shard_file(configuration, dataset, split, i, len(shards))
                 if shard["file"] != expected:
                     yield f"shards.{dataset}.{split}[{i}].file is {shard['file']} instead of {expected}"
+            counted = sum(shard["examples"] for shard in shards)
+            per_shard = configuration["examples_per_shard"] if dataset == name else PICTURES_PER_SHARD
+            if len(shards) != -(-counted // per_shard):
+                yield f"shards.{dataset}.{split} is a list of {len(shards):,} for {counted:,} examples"
         examples = sum(shard["examples"] for shards in shards_of.values() for shard in shards)
         if examples != wanted[dataset]:
             yield f"the shards of {dataset} have {examples:,} examples instead of {wanted[dataset]:,}"
