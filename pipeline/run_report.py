@@ -12,10 +12,10 @@ from pipeline.runner import beam_options, is_local, made_pipeline
 from pipeline.verification import open_verification
 from transforms import filesystems
 from transforms.card import write_card
-from transforms.decoding import DecodeError
 from transforms.errors import RunError
 from transforms.finished import FinishedDataset, open_finished, read_statistics, refuse_incomplete
 from transforms.metadata import make_statistics, to_json
+from transforms.stored_pictures import DecodeError
 from transforms.verification.verdict import Verdict
 
 

@@ -14,7 +14,6 @@ from tests.dataset_helpers import IMAGE_SIZE, SmallDataset, summarize
 from transforms.assets import Assets
 from transforms.buffers import BufferPool
 from transforms.companions import companion_shards, write_companion
-from transforms.decoding import PictureForm
 from transforms.encoding import encode_example, encode_mask, encode_png, encode_rgb
 from transforms.finished import StoredShard
 from transforms.metadata import make_statistics, make_tfds_files
@@ -22,6 +21,7 @@ from transforms.pictures import Pixels
 from transforms.recipe import Recipe, fingerprint
 from transforms.records import Fields, RecordForm, WrongRecordError, parse_record, serialize_record
 from transforms.shards import ShardSummary
+from transforms.stored_pictures import PictureForm
 from transforms.verification.companions import CompanionCheck, UnpackedPictures
 from transforms.verification.documents import (
     ExpectedShard,

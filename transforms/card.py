@@ -19,11 +19,11 @@ from transforms.card_pictures import (
     placements_plot,
 )
 from transforms.companions import read_companion
-from transforms.decoding import PictureForm
 from transforms.pictures import OVERSAMPLING
 from transforms.recipe import LOSSLESS
 from transforms.records import example_form
 from transforms.shards import DatasetFiles
+from transforms.stored_pictures import PictureForm
 from transforms.stored_shards import read_fields
 
 _SHOWN = 6

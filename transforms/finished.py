@@ -11,7 +11,6 @@ from tfds_builder.features import Labels
 from transforms import filesystems
 from transforms.checked_json import read_json
 from transforms.companions import SPLIT
-from transforms.decoding import PictureForm
 from transforms.errors import InputError
 from transforms.manifest import COMPANIONS, read_manifest, shard_differences
 from transforms.pictures import OVERSAMPLING
@@ -19,6 +18,7 @@ from transforms.recipe import LOSSLESS
 from transforms.records import RecordForm, companion_form, example_form
 from transforms.shards import DatasetFiles
 from transforms.statistics_document import check_statistics_document
+from transforms.stored_pictures import PictureForm
 from transforms.stored_shards import read_fields
 
 

@@ -17,6 +17,7 @@ import apache_beam as beam
 import numpy as np
 
 from transforms import filesystems
+from transforms.checked_json import parse_json
 from transforms.compositing import ExampleBatch
 from transforms.cross_product import ShardLayout
 from transforms.encoding import ExampleEncoding, encode_example
@@ -25,6 +26,7 @@ from transforms.placement_counts import PlacementCounts, count_placements
 from transforms.records import Fields, open_writer, read_records, serialize_record
 from transforms.stages import Stage
 from transforms.statistics import Moments
+from transforms.summary_document import check_summary_document
 
 _STAGE = Stage("WriteShards")
 
@@ -153,8 +155,13 @@ class ShardSummary:
 
     @classmethod
     def from_json(cls, data: bytes) -> "ShardSummary":
-        """The inverse of `to_json`."""
-        content: dict[str, Any] = json.loads(data)
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: this is none.
+        """
+        content: dict[str, Any] = parse_json(data)
+        check_summary_document(content, "")
         fields = {
             name: FieldSummary(field["encoded_bytes"], field["moments"] and Moments.from_json(field["moments"]))
             for name, field in content.pop("fields").items()

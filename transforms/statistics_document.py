@@ -8,7 +8,7 @@ from transforms.placement_counts import AREA_BINS, COVERAGE_CELLS
 
 # Sums of squares of all pixels of the largest dataset; they are exact, so they are integers of any length.
 _MOST = 2**128
-_MOST_COUNT = 2**63 - 1
+MOST_COUNT = 2**63 - 1
 # Means in stored units, in metres or in 0 .. 255.
 _LARGEST_MEAN = 1e6
 
@@ -43,7 +43,7 @@ def check_statistics_document(statistics: Any, manifest: Mapping[str, Any]) -> N
     def part(total: int, kinds: Mapping[str, int]) -> dict[str, Check]:
         return {
             "examples": integer(total, total),
-            "bytes": integer(0, _MOST_COUNT),
+            "bytes": integer(0, MOST_COUNT),
             "kinds": _kinds(kinds),
             "placements": _placements(classes),
         }
@@ -66,13 +66,13 @@ def _kinds(images: Mapping[str, int]) -> Check:
 
 def _kind(kind: str, images: int) -> Check:
     channels = _CHANNELS[kind]
-    checks: dict[str, Check] = {"images": integer(images, images), "encoded_bytes": integer(0, _MOST_COUNT)}
+    checks: dict[str, Check] = {"images": integer(images, images), "encoded_bytes": integer(0, MOST_COUNT)}
     if channels:
         per_channel = listing(number(0, _LARGEST_MEAN), channels)
         checks |= {
-            "pixels": integer(1, _MOST_COUNT),
+            "pixels": integer(1, MOST_COUNT),
             **dict.fromkeys(("mean", "std", "mean_255", "std_255"), per_channel),
-            "stored": _stored(channels),
+            "stored": moments_form(channels),
         }
     if kind == "depth":
         metres = ("mean_metres", "std_metres", "minimum_metres", "maximum_metres")
@@ -80,10 +80,11 @@ def _kind(kind: str, images: int) -> Check:
     return entries(checks)
 
 
-def _stored(channels: int) -> Check:
+def moments_form(channels: int) -> Check:
+    """The exact sums over the pixels of one kind of image with so many channels."""
     form = entries(
         {
-            "count": integer(1, _MOST_COUNT),
+            "count": integer(1, MOST_COUNT),
             **dict.fromkeys(("total", "total_squares"), listing(integer(0, _MOST), channels)),
             **dict.fromkeys(("minimum", "maximum"), listing(integer(0, 65_535), channels)),
             "shift": integer(0, 6),
@@ -94,14 +95,14 @@ def _stored(channels: int) -> Check:
         form(value, entry)
         if value["shift"] not in _BINS:
             raise ValueError(f"{entry}.shift is {value['shift']} instead of 0 or 6")
-        counted = _counted(listing(integer(0, _MOST_COUNT), _BINS[value["shift"]]))
+        counted = _counted(listing(integer(0, MOST_COUNT), _BINS[value["shift"]]))
         listing(counted, channels)(value.get("histogram"), f"{entry}.histogram")
 
     return check
 
 
 def _placements(classes: Mapping[str, Any]) -> Check:
-    count = integer(0, _MOST_COUNT)
+    count = integer(0, MOST_COUNT)
     return entries(
         {
             **{name: mapping(count, keys=named) for name, named in classes.items()},

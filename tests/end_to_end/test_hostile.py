@@ -71,16 +71,16 @@ def refused(command: str, copy: Copy, capfd: pytest.CaptureFixture[str], *, word
 
 
 def outside(folder: Path) -> dict[str, bytes]:
-    """All but what an export writes."""
-    return {
-        name: data
-        for name, data in content(folder).items()
-        if not name.startswith("out/") and not stat_is_special(folder / name)
-    }
+    """The plain files, all but what an export writes: pipes and devices cannot be read to their ends."""
+    below = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    return {name: path.read_bytes() for name, path in below.items() if not name.startswith("out/") and is_plain(path)}
 
 
-def stat_is_special(path: Path) -> bool:
-    return not path.is_file()
+def is_plain(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def edit(*keys: str | int, value: Any) -> Change:
@@ -199,8 +199,6 @@ def test_manifests_that_are_none(what: str, copy: Copy, capfd: pytest.CaptureFix
 @pytest.mark.parametrize("name", ["manifest.json", "statistics.json"])
 def test_documents_of_a_gigabyte_are_not_read(name: str, copy: Copy, capfd: pytest.CaptureFixture[str]) -> None:
     os.truncate(copy.folder() / name, 1 << 30)
-    before = commands.run  # keeps the comparison of contents below from reading it
-    assert before is commands.run
     for command in ("export zip", "report"):
         capfd.readouterr()
         assert run(command, copy) == 2
@@ -394,7 +392,7 @@ import numpy as np, tensorflow as tf
 from pathlib import Path
 from tests.end_to_end.test_hostile import png_claiming
 from transforms.checked_json import parse_json
-from transforms.decoding import DecodeError, PictureForm
+from transforms.stored_pictures import DecodeError, PictureForm
 from transforms.records import _masked_crc32c, read_records
 list(tf.data.TFRecordDataset([]))
 used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

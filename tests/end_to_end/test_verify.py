@@ -27,9 +27,9 @@ from tests.end_to_end.helpers import (
     draw_background,
     shard_files,
 )
-from transforms.decoding import PictureForm
 from transforms.encoding import encode_mask, encode_png, encode_rgb
 from transforms.records import Value, open_writer, parse_record, read_records, serialize_record
+from transforms.stored_pictures import PictureForm
 from transforms.verification.pictures import decode_field
 
 # 5 x 4 x 2 x 2 = 80 examples: 64 in train, 16 in test, in 7 + 2 shards.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline import verification
-from pipeline.resume import describe_differences
+from tests.dataset_helpers import SmallDataset
 from tests.end_to_end.helpers import NAME, VERSION, build, draw_inputs
 from tests.fuzz.mutations import changed_json, damaged, fuzz
 from transforms.card import render_card
@@ -21,7 +21,6 @@ from transforms.finished import open_finished, refuse_incomplete
 from transforms.manifest import parse_manifest
 from transforms.shards import DatasetFiles, ShardSummary, read_summary
 from transforms.statistics_document import check_statistics_document
-from transforms.summary import SummarizeShardsFn
 from transforms.verification.documents import check_manifest, check_statistics
 
 FLAGS = ("--image_size=16", "--placements=1", "--test_fraction=0.4", "--examples_per_shard=8")
@@ -61,7 +60,7 @@ def test_manifests(folder: Path, manifest: Any) -> None:
                 found.recipe.layout.locate(shard)
 
     try:
-        fuzz(changed_json(manifest), check, examples=300)
+        fuzz(changed_json(manifest), check, examples=100)
     finally:
         (folder / "manifest.json").write_text(json.dumps(manifest))
 
@@ -87,7 +86,7 @@ def test_statistics(manifest: Any, statistics: Any) -> None:
         histograms_plot(changed["kinds"])
         placements_plot(changed["placements"], changed["examples"])
 
-    fuzz(changed_json(statistics), check, examples=80)
+    fuzz(changed_json(statistics), check, examples=40)
 
 
 def test_the_card_of_changed_manifests(manifest: Any, statistics: Any) -> None:
@@ -104,17 +103,7 @@ def test_the_card_of_changed_manifests(manifest: Any, statistics: Any) -> None:
     fuzz(changed_json(manifest), check)
 
 
-def test_claims(manifest: Any) -> None:
-    def check(changed: Any) -> None:
-        if isinstance(changed, dict):
-            "; ".join(describe_differences(changed, manifest))
-
-    fuzz(changed_json(manifest), check)
-
-
-def test_summaries(folder: Path, manifest: Any, tmp_path: Path) -> None:
-    from tests.dataset_helpers import SmallDataset
-
+def test_summaries(tmp_path: Path) -> None:
     dataset = SmallDataset(tmp_path)
     shards = dataset.write_shards()
     original = json.loads(shards[0].to_json())
@@ -124,11 +113,9 @@ def test_summaries(folder: Path, manifest: Any, tmp_path: Path) -> None:
         path.write_text(json.dumps(changed))
         with contextlib.suppress(RunError):
             summary = read_summary(dataset.files, shards[0].file, shards[0].size)
-            combine = SummarizeShardsFn()
-            combine.add_input(combine.add_input(combine.create_accumulator(), shards[1]), summary)
+            assert ShardSummary.from_json(summary.to_json()) == summary
 
-    fuzz(changed_json(original), check)
-    assert ShardSummary.from_json(shards[0].to_json()) == shards[0]
+    fuzz(changed_json(original), check, examples=80)
 
 
 def test_records_of_cutouts(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from PIL import Image
 from tests.fuzz.mutations import damaged, fuzz
 from tests.pictures_helpers import cutout, photo
 from tfds_builder.picture_headers import read_header
-from transforms.decoding import DecodeError, PictureForm
 from transforms.encoding import encode_mask, encode_png, encode_rgb, encode_rgba
 from transforms.pictures import PictureError, decode_picture, load_background, load_foreground
+from transforms.stored_pictures import DecodeError, PictureForm
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

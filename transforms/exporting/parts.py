@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from transforms.companions import check_place
-from transforms.decoding import DecodeError
 from transforms.errors import RunError
 from transforms.exporting.journal import Journal
 from transforms.exporting.names import PictureNames
@@ -12,6 +11,7 @@ from transforms.exporting.stores import Store
 from transforms.exporting.tables import Table, lines_of
 from transforms.finished import FinishedDataset, StoredShard, read_examples
 from transforms.shards import DatasetFiles
+from transforms.stored_pictures import DecodeError
 from transforms.stored_shards import where
 
 

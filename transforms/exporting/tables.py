@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from tfds_builder.features import Labels
-from transforms.decoding import PictureForm
 from transforms.exporting.stores import OutputFolder
+from transforms.stored_pictures import PictureForm
 
 # All paths of the pictures of an example by kind, and all fields of its record by name.
 Paths = Mapping[str, str]

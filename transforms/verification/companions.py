@@ -13,13 +13,13 @@ import numpy as np
 from tfds_builder.features import Labels
 from transforms import filesystems, pictures
 from transforms.companions import SPLIT, CompanionShard, companion_shards, cutout_mask, shard_indices
-from transforms.decoding import PictureForm
 from transforms.finished import StoredShard
 from transforms.inputs import find_pictures
 from transforms.pictures import OVERSAMPLING, PictureError, Pixels
 from transforms.records import RecordForm, WrongRecordError, check_value, companion_form, parse_record
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary
 from transforms.statistics import Moments
+from transforms.stored_pictures import PictureForm
 from transforms.summary import SplitSummary
 from transforms.verification.faults import Fault, Faults
 from transforms.verification.files import check_shard_file

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transforms.decoding import PictureForm
 from transforms.depth import quantize_depth
 from transforms.depth_models.images import FARTHEST_METRES, NEAREST_METRES
 from transforms.naming import printable
 from transforms.pictures import Pixels
 from transforms.records import Fields, RecordForm, Value, WrongRecordError, check_value, parse_record
+from transforms.stored_pictures import PictureForm
 from transforms.verification.pictures import check_mask, check_same_pixels, decode_field, within_jpeg_error
 
 # The order in which fields are looked at: what says which example it is comes first, so that a record in the wrong

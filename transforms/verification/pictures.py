@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from transforms.decoding import DecodeError, PictureForm
 from transforms.pictures import Pixels
 from transforms.records import WrongRecordError
+from transforms.stored_pictures import DecodeError, PictureForm
 
 # Encoders of one standard that round differently were never further apart than this: in every block of 16 x 16 pixels,
 # the mean squared error may exceed that of encoding here by a quarter and one squared grey level.
