@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -91,11 +92,13 @@ def changed_json(draw: st.DrawFn, original: Any) -> Any:
         parent, key = draw(st.sampled_from(places))
         kind = draw(st.integers(0, 4))
         if kind == 0:
-            parent[key] = draw(st.sampled_from(_STRANGE))
+            parent[key] = deepcopy(draw(st.sampled_from(_STRANGE)))
         elif kind == 1:
             del parent[key]
         elif kind == 2 and isinstance(parent, dict):
-            parent[draw(st.sampled_from(["more", "", "../x", "train", "a\0"]))] = draw(st.sampled_from(_STRANGE))
+            parent[draw(st.sampled_from(["more", "", "../x", "train", "a\0"]))] = deepcopy(
+                draw(st.sampled_from(_STRANGE))
+            )
         elif kind == 3 and isinstance(parent, list):
             parent.append(parent[key])
         else:

@@ -81,7 +81,7 @@ class ShardReport:
         """The inverse of `to_json`."""
         content: dict[str, Any] = json.loads(data)
         return cls(
-            summary=content["summary"] and ShardSummary.from_json(content["summary"]),
+            summary=content["summary"] and ShardSummary.from_json(content["summary"].encode()),
             faults=Faults.from_json(content["faults"]),
             records=content["records"],
             same_bytes=content["same_bytes"],
