@@ -12,6 +12,7 @@ from pipeline.run_plan import run_plan
 from pipeline.run_report import run_report
 from pipeline.run_verify import run_verify
 from transforms.errors import InputError, RunError
+from transforms.naming import printable
 
 SUCCESS, RUN_FAILURE, WRONG_USE = 0, 1, 2
 
@@ -31,9 +32,9 @@ def run(arguments: Sequence[str]) -> int:
         command, values, beam_flags = options.parse(arguments)
         _COMMANDS[command](values, beam_flags)
     except InputError as error:
-        print(f"fgbg: {error}", file=sys.stderr)
+        print(f"fgbg: {printable(str(error))}", file=sys.stderr)
         return WRONG_USE
     except RunError as error:
-        print(f"fgbg: {error}", file=sys.stderr)
+        print(f"fgbg: {printable(str(error))}", file=sys.stderr)
         return RUN_FAILURE
     return SUCCESS

@@ -5,12 +5,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from transforms.naming import DATASET_NAME, VERSION
 from transforms.recipe import LOSSLESS
 
 
 def local_path(path: str) -> str:
     """A path that means the same in every process; URIs stay as they are."""
-    return path if "://" in path else str(Path(path).expanduser().absolute())
+    try:
+        return path if "://" in path else str(Path(path).expanduser().absolute())
+    except (RuntimeError, ValueError) as error:  # ~ of nobody; a NUL character
+        raise argparse.ArgumentTypeError(f"{path}: {error}; give another path") from None
 
 
 def local_output(text: str) -> str:
@@ -73,14 +77,14 @@ def quality(text: str) -> int | None:
     """Of JPEG, or None for lossless PNG."""
     if text == LOSSLESS:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"{text} is neither 1 .. 100 nor `{LOSSLESS}`")
     return int(text)
 
 
 def width_height(text: str) -> tuple[int, int]:
     """WIDTHxHEIGHT."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    match = re.fullmatch("([0-9]{1,6})x([0-9]{1,6})", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text} is no WIDTHxHEIGHT such as 640x480")
     return int(match[1]), int(match[2])
@@ -88,7 +92,7 @@ def width_height(text: str) -> tuple[int, int]:
 
 def accelerator(text: str) -> str:
     """An accelerator as Beam's resource hints name it."""
-    if not re.fullmatch(r"type:[a-z0-9-]+;count:[1-9]\d*(;install-nvidia-driver(:[\w.-]+)?)?", text):
+    if not re.fullmatch(r"type:[a-z0-9-]+;count:[1-9][0-9]{0,8}(;install-nvidia-driver(:[\w.-]+)?)?", text):
         raise argparse.ArgumentTypeError(
             f"{text} is no type:NAME;count:N, such as type:nvidia-tesla-t4;count:1;install-nvidia-driver"
         )
@@ -103,7 +107,7 @@ def memory_size(text: str) -> str:
 
 def byte_count(text: str) -> int:
     """Bytes with a unit: powers of 1000, or of 1024 with an i."""
-    match = re.fullmatch(r"([1-9]\d*(?:\.\d+)?)(?:([KMGT])(i?))?B", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,17}(?:\.[0-9]{1,17})?)(?:([KMGT])(i?))?B", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text} is no size such as 16GB or 13GiB")
     number, unit, binary = match.groups()
@@ -112,13 +116,15 @@ def byte_count(text: str) -> int:
 
 def dataset_name(text: str) -> str:
     """A name that TFDS takes."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
-        raise argparse.ArgumentTypeError(f"{text} is no name for TFDS: use a-z, 0-9 and _, a letter first")
+    if not DATASET_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text} is no name for TFDS: use a-z, 0-9 and _, a letter first, 128 characters at most"
+        )
     return text
 
 
 def version(text: str) -> str:
     """MAJOR.MINOR.PATCH."""
-    if not re.fullmatch(r"\d+\.\d+\.\d+", text):
+    if not VERSION.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text} is no version such as 1.0.0")
     return text

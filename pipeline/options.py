@@ -14,6 +14,7 @@ from transforms.cutting.models import GRABCUT, MODELS, NETWORKS
 from transforms.depth_models.locate import MODEL_NAMES
 from transforms.errors import InputError
 from transforms.exporting import FORMATS
+from transforms.recipe import LARGEST_IMAGE, MOST_EXAMPLES_PER_SHARD, MOST_PLACEMENTS
 from transforms.records import FILE_FORMATS
 
 NO_DEPTH = "none"
@@ -197,7 +198,7 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--examples_per_shard",
-        type=flag_types.whole(1),
+        type=flag_types.whole(1, MOST_EXAMPLES_PER_SHARD),
         metavar="N",
         help="default: as many as keep a shard's decoded images under 256 MiB, at most 1000",
     )
@@ -213,14 +214,14 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("examples")
     group.add_argument(
         "--image_size",
-        type=flag_types.whole(16),
+        type=flag_types.whole(16, LARGEST_IMAGE),
         default=224,
         metavar="PX",
         help="side of the square images (default: %(default)s)",
     )
     group.add_argument(
         "--placements",
-        type=flag_types.whole(1),
+        type=flag_types.whole(1, MOST_PLACEMENTS),
         default=20,
         metavar="P",
         help="random placements of each pair, plain and again flipped (default: %(default)s)",

@@ -29,7 +29,13 @@ from transforms.exporting.parts import PartWriter, make_parts
 from transforms.exporting.readme import README, describe
 from transforms.exporting.stores import FileStore, OutputFolder, Store
 from transforms.exporting.tables import CocoTable, LabelsTable, Table, lines_of
-from transforms.finished import FinishedDataset, StoredShard, open_finished
+from transforms.finished import (
+    FinishedDataset,
+    StoredShard,
+    open_finished,
+    read_statistics,
+    refuse_incomplete,
+)
 from transforms.metadata import DESCRIPTION, to_json
 from transforms.recipe import fingerprint
 
@@ -59,10 +65,13 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
         raise InputError("--format coco needs pycocotools; install it with: pip install 'fgbg-depth[coco]'")
     dataset = open_finished(options.directory)
     refuse_claimed(dataset.files.directory)
+    refuse_incomplete(dataset)
     splits = _chosen_splits(dataset, options)
     _refuse_damaged(dataset)
-    statistics = _read_statistics(dataset)
+    statistics = to_json(read_statistics(dataset))
     folder = Path(options.output)
+    for name in (_WORK, _TEMPORARY, _JOURNAL):
+        filesystems.check_inside(str(folder), str(folder / name / "file"))
     claim = Claim((str(folder),), str(folder / _WORK), _configuration(dataset, options), _WORDING)
     with _told_failures(folder):
         if _is_complete(folder, claim):
@@ -203,14 +212,6 @@ def _refuse_damaged(dataset: FinishedDataset) -> None:
                 f"{files.directory} is damaged: {len(lost)} of its shards are gone or have another size than they were"
                 f" written with (the first is {lost[0]}); keep the dataset beside its companions, or build it anew."
             )
-
-
-def _read_statistics(dataset: FinishedDataset) -> bytes:
-    path = dataset.files.path("statistics.json")
-    try:
-        return filesystems.read_bytes(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error}); build the dataset anew.") from error
 
 
 def _configuration(dataset: FinishedDataset, options: ExportOptions) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The `report` command: write the card of a finished dataset again, from its own files."""
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,9 +14,10 @@ from pipeline.verification import open_verification
 from transforms import filesystems
 from transforms.card import write_card
 from transforms.claims import locked
-from transforms.errors import InputError, RunError
-from transforms.finished import FinishedDataset, open_finished
+from transforms.errors import RunError
+from transforms.finished import FinishedDataset, open_finished, read_statistics, refuse_incomplete
 from transforms.metadata import make_statistics, to_json
+from transforms.stored_pictures import DecodeError
 from transforms.verification.verdict import Verdict
 
 
@@ -30,21 +30,20 @@ def run_report(options: ReportOptions, beam_flags: Sequence[str]) -> None:
     """
     dataset = open_finished(options.directory)
     files = dataset.files
+    refuse_incomplete(dataset)
     refuse_claimed(files.directory)
+    # Before anything is written there, and deleted afterwards.
+    filesystems.check_inside(files.directory, filesystems.join(files.temporary_folder, "file"))
     with locked(
         files.work_folder, f"{files.directory}: another command is writing there; wait until it ends, then try again."
     ):
         refuse_claimed(files.directory)  # by what had the lock until now
-        path = files.path("statistics.json")
-        if options.recompute or not filesystems.exists(path):
+        if options.recompute or not filesystems.exists(files.path("statistics.json")):
             statistics = _computed_again(options.directory, beam_flags)
             files.write("statistics.json", to_json(statistics))
         else:
             beam_options(beam_flags, "report")
-            try:
-                statistics = json.loads(filesystems.read_bytes(path))
-            except ValueError as error:
-                raise InputError(f"{path} is damaged ({error}); add --recompute to have it made again.") from error
+            statistics = read_statistics(dataset)
         with quiet_libraries():
             _write(dataset, statistics)
     print(files.path("README.md"))
@@ -54,13 +53,10 @@ def _write(dataset: FinishedDataset, statistics: dict[str, Any]) -> None:
     companions = {kind: companion.files for kind, companion in dataset.companions.items()}
     try:
         write_card(dataset.files, companions, statistics, dataset.manifest)
-    except (KeyError, TypeError, IndexError) as error:
-        raise InputError(
-            f"statistics.json or manifest.json of {dataset.files.directory} lacks what the card tells"
-            f" ({type(error).__name__}: {error}); add --recompute to have the statistics made again."
+    except DecodeError as error:
+        raise RunError(
+            f"A picture of {dataset.files.directory} {error}; `fgbg verify` tells which, and what else is wrong."
         ) from error
-    except OSError as error:
-        raise RunError(f"A shard cannot be read ({error}); `verify` tells what is wrong with the dataset.") from error
     finally:
         # Nothing else of the work folder: it could be that of a build which has begun meanwhile.
         filesystems.delete_tree(dataset.files.temporary_folder)

@@ -14,6 +14,7 @@ from pipeline.runner import beam_options, is_local, made_pipeline
 from pipeline.verification import open_verification
 from transforms import filesystems
 from transforms.errors import InputError, RunError
+from transforms.naming import printable
 
 
 def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
@@ -28,7 +29,7 @@ def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
         verification = open_verification(options.directory, scratch, options.depth_model)
         with quiet_libraries() if is_local(pipeline_options) else nullcontext(sys.stderr) as terminal:
             verdict = verification.run(options, pipeline, terminal)
-    print(verdict.describe())
+    print(printable(verdict.describe()))
     if verdict.faults:
         raise RunError(verdict.complaint())
 

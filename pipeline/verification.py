@@ -14,6 +14,7 @@ from pipeline.progress import shown_progress
 from pipeline.resume import refuse_claimed, shard_sizes
 from pipeline.runner import is_local, submit, told_failures
 from transforms import filesystems
+from transforms.checked_json import MOST_BYTES
 from transforms.companions import SPLIT, companion_shards, shard_indices
 from transforms.cross_product import held_out_pictures
 from transforms.errors import InputError, RunError
@@ -39,6 +40,8 @@ from transforms.verification.verdict import Verdict, common_picture
 # What decides the bytes of a JPEG of the same pixels.
 _ENCODER = ("opencv-python-headless", "machine")
 _TFDS = "tensorflow-datasets"
+# If more shards than these are not listed beside as many that are, the manifest is not one of a damaged dataset.
+_MOST_LOST = 1000
 
 
 def open_verification(directory: str, scratch: str, depth_model: str | None) -> "Verification":
@@ -55,16 +58,10 @@ def open_verification(directory: str, scratch: str, depth_model: str | None) -> 
     """
     refuse_claimed(directory)
     dataset = open_finished(directory)
-    try:
-        recipe = _recipe(dataset, ())
-        depth = _depth_sample(dataset, recipe, depth_model) if depth_model else None
-        return Verification(dataset, recipe, dataset.manifest["made_with"], scratch, depth)
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{directory}/manifest.json is damaged or not of this program ({type(error).__name__}: {error})."
-        ) from error
+    recipe = _recipe(dataset, ())
+    _refuse_endless(dataset, recipe)
+    depth = _depth_sample(dataset, recipe, depth_model) if depth_model else None
+    return Verification(dataset, recipe, dataset.manifest["made_with"], scratch, depth)
 
 
 @dataclass(frozen=True)
@@ -314,8 +311,9 @@ class Verification:
     def _check_documents(self, verdict: Verdict, summary: BuildSummary) -> None:
         dataset, metadata = self.dataset, self.metadata
         try:
-            statistics = filesystems.read_bytes(dataset.files.path("statistics.json"))
-            verdict.faults.extend(check_statistics(statistics, make_statistics(summary, metadata)))
+            computed = make_statistics(summary, metadata)
+            statistics = filesystems.read_bytes(dataset.files.path("statistics.json"), most=MOST_BYTES)
+            verdict.faults.extend(check_statistics(statistics, computed))
         except OSError as error:
             verdict.faults.add(Fault("statistics.json", f"cannot be read ({error})"))
         verdict.checked.append("statistics.json: every number, computed again from all pixels")
@@ -346,6 +344,16 @@ def _recipe(dataset: FinishedDataset, cutout_sizes: tuple[tuple[int, int], ...])
     return make_recipe(
         configuration, dataset.backgrounds, dataset.foregrounds, cutout_sizes, depth["kind"] if depth else None
     )
+
+
+def _refuse_endless(dataset: FinishedDataset, recipe: Recipe) -> None:
+    """Shards that are lost are told one by one; numbers that somebody made up could be counted for ever."""
+    listed, expected = sum(map(len, dataset.splits.values())), recipe.layout.num_shards
+    if expected > 2 * listed + _MOST_LOST:
+        raise InputError(
+            f"{dataset.files.path('manifest.json')} lists {listed:,} of the {expected:,} shards that its configuration"
+            " makes; restore it or build the dataset again."
+        )
 
 
 def _depth_sample(dataset: FinishedDataset, recipe: Recipe, model: str) -> DepthSample:

@@ -55,7 +55,7 @@ def test_wanted_backgrounds_are_read_by_index(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(companions, "PICTURES_PER_SHARD", per_shard)
     dataset = SmallDataset(tmp_path)
     write(dataset, "background")
-    read = read_companion(dataset.companions["background"], "background", 3, {0, 2})
+    read = read_companion(dataset.companions["background"], "background", dataset.schema.backgrounds, {0, 2})
     assert sorted(read) == [0, 2]
     for index, fields in read.items():
         assert np.array_equal(decode(fields["image"]), dataset.assets.background(index))
@@ -67,7 +67,7 @@ def test_shards_without_wanted_pictures_are_not_opened(tmp_path: Path, monkeypat
     summaries, _ = write(dataset, "background")
     for one in (0, 2):
         Path(dataset.companions["background"].path(summaries[one].file)).unlink()
-    assert list(read_companion(dataset.companions["background"], "background", 3, [1])) == [1]
+    assert list(read_companion(dataset.companions["background"], "background", dataset.schema.backgrounds, [1])) == [1]
 
 
 def test_foregrounds_with_their_masks(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from transforms.finished import StoredShard
 from transforms.metadata import make_statistics, make_tfds_files
 from transforms.pictures import Pixels
 from transforms.recipe import Recipe, fingerprint
-from transforms.records import Fields, serialize_record
+from transforms.records import Fields, RecordForm, WrongRecordError, parse_record, serialize_record
 from transforms.shards import ShardSummary
+from transforms.stored_pictures import PictureForm
 from transforms.verification.companions import CompanionCheck, UnpackedPictures
 from transforms.verification.documents import (
     ExpectedShard,
@@ -29,9 +30,9 @@ from transforms.verification.documents import (
     check_statistics,
     check_tfds_file,
 )
-from transforms.verification.examples import Example, ExampleRules, check_example, parse_strictly
-from transforms.verification.faults import Fault, Faults, WrongRecordError
-from transforms.verification.pictures import check_mask, check_same_pixels, decode_stored, within_jpeg_error
+from transforms.verification.examples import Example, ExampleRules, check_example
+from transforms.verification.faults import Fault, Faults
+from transforms.verification.pictures import check_mask, check_same_pixels, decode_field, within_jpeg_error
 from transforms.verification.shards import ShardCheck, ShardReport
 from transforms.verification.verdict import Verdict, common_picture
 
@@ -129,8 +130,8 @@ def test_changed_pictures_are_not_within_jpeg_error(quality: int) -> None:
 def test_stored_pictures_must_be_what_they_should() -> None:
     image = photograph(16)
     png = encode_rgb(image, None)
-    assert np.array_equal(decode_stored("image", png, "PNG", np.uint8, (16, 16, 3)), image)
-    assert np.array_equal(decode_stored("image", png, "PNG", np.uint8, (0, 0, 3)), image)
+    assert np.array_equal(decode_field("image", png, PictureForm("PNG", np.uint8, (16, 16, 3))), image)
+    assert np.array_equal(decode_field("image", png, PictureForm("PNG", np.uint8, (0, 0, 3))), image)
     for data, kind, dtype, shape, told in (
         (png, "JPEG", np.uint8, (16, 16, 3), "is no JPEG"),
         (b"", "PNG", np.uint8, (16, 16, 3), "is no PNG"),
@@ -141,7 +142,7 @@ def test_stored_pictures_must_be_what_they_should() -> None:
         (png, "PNG", np.uint8, (0, 0, 4), r"instead of uint8 \[any, any, 4\]"),
     ):
         with pytest.raises(WrongRecordError, match=told):
-            decode_stored("image", data, kind, dtype, shape)
+            decode_field("image", data, PictureForm(kind, dtype, shape))
 
 
 def test_masks_must_be_binary_and_equal() -> None:
@@ -170,17 +171,17 @@ def test_pixels_are_counted_whatever_their_channels() -> None:
 def test_records_have_exactly_their_fields() -> None:
     kinds = {"image": "bytes_list", "id": "int64_list", "bbox": "float_list"}
     right: Fields = {"image": b"x", "id": 0, "bbox": (0.5, 1.0)}
-    assert parse_strictly(serialize_record(right), kinds) == {"image": b"x", "id": 0, "bbox": [0.5, 1.0]}
+    assert parse_record(serialize_record(right), RecordForm(kinds)) == {"image": b"x", "id": 0, "bbox": [0.5, 1.0]}
     for fields, field, told in (
         ({"image": b"x", "bbox": (0.5,)}, "id", "is missing"),
         ({**right, "id": b"0"}, "id", "is a bytes_list of 1 instead of a int64_list"),
         ({**right, "more": 1}, "more", "is no field"),
     ):
         with pytest.raises(WrongRecordError, match=told) as caught:
-            parse_strictly(serialize_record(fields), kinds)
+            parse_record(serialize_record(fields), RecordForm(kinds))
         assert caught.value.field == field
     with pytest.raises(WrongRecordError, match=r"is no tf\.train\.Example"):
-        parse_strictly(b"\xff\xff\xff", kinds)
+        parse_record(b"\xff\xff\xff", RecordForm(kinds))
 
 
 @pytest.fixture

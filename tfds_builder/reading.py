@@ -19,6 +19,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
+from tfds_builder.picture_headers import PictureHeader, read_header
 
 Example = dict[str, tf.Tensor]
 
@@ -37,20 +38,28 @@ def load_backgrounds(builder: tfds.core.DatasetBuilder) -> tf.Tensor:
         uint8 [B, H, W, 3], in main memory: 15 MB for 100 backgrounds of 224x224.
 
     Raises:
-        ValueError: the companion is not beside the dataset or does not hold every background once.
+        ValueError: the companion is not beside the dataset, does not hold every background once, or holds a picture
+            of another size.
     """
     names = builder.info.features["bg"].names
     path = _companion_folder(builder)
     if not (path / "dataset_info.json").exists():
         raise ValueError(f"There is no {path}: keep the companion datasets beside {builder.data_path}.")
     companion = tfds.builder_from_directory(path)
-    rows = list(companion.as_dataset(split="train").as_numpy_iterator())
+    # Pictures are decoded when their sizes are known to be right: until then they may be of any size.
+    stored = companion.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()})
+    rows = list(stored.as_numpy_iterator())
     if companion.info.features["id"].names != names or sorted(row["id"] for row in rows) != list(range(len(names))):
         raise ValueError(f"{path} does not hold the backgrounds of {builder.data_path}: they are of different builds.")
     rows.sort(key=lambda row: row["id"])
+    side = builder.info.features["fg_bg"].shape[0]
+    for row in rows:
+        if read_header(row["image"]) != PictureHeader("PNG", side, side, 3, 8):
+            raise ValueError(f"Background {row['id']} of {path} is no RGB PNG of {side} x {side} pixels.")
+    images = [tf.io.decode_png(row["image"], channels=3).numpy() for row in rows]
     # A tensor, because tf.data copies arrays into its graph as constants; on the processor, where tf.data works.
     with tf.device("CPU:0"):
-        return tf.constant(np.stack([row["image"] for row in rows]))
+        return tf.constant(np.stack(images))
 
 
 def join_backgrounds(dataset: tf.data.Dataset, backgrounds: tf.Tensor) -> tf.data.Dataset:
@@ -84,16 +93,27 @@ def colour_statistics(
     """Mean and standard deviation of the composites of a split, of colours from 0 to 1: float32 [3] each.
 
     Raises:
-        ValueError: the dataset has no statistics.json, or not of this split.
+        ValueError: the dataset has no statistics.json, or it says nothing that can be used of this split.
     """
     path = builder.data_path / "statistics.json"
     if not path.exists():
         raise ValueError(f"There is no {path}, which `build` writes: the dataset was copied without it.")
-    splits = json.loads(path.read_text())["splits"]
-    if split not in splits:
-        raise ValueError(f"The dataset {builder.name} has no split {split}, only {', '.join(splits)}.")
-    described = splits[split]["kinds"]["fg_bg"]
-    return np.asarray(described["mean"], np.float32), np.asarray(described["std"], np.float32)
+    try:
+        splits = json.loads(path.read_text())["splits"]
+        kinds = {name: described["kinds"]["fg_bg"] for name, described in splits.items()}
+        colours = {
+            name: (np.asarray(kind["mean"], np.float32), np.asarray(kind["std"], np.float32))
+            for name, kind in kinds.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged; restore it or let `fgbg report --recompute` make it again.") from error
+    if split not in colours:
+        raise ValueError(f"The dataset {builder.name} has no split {split}, only {', '.join(colours)}.")
+    mean, std = colours[split]
+    # Pixels are divided by the deviation, and networks learn nothing from what is not a number.
+    if mean.shape != (3,) or std.shape != (3,) or not (np.isfinite(mean).all() and (std > 0).all() and (std < 1).all()):
+        raise ValueError(f"{path} has no usable mean and standard deviation of the colours of {split}.")
+    return mean, std
 
 
 def augment(
@@ -221,6 +241,8 @@ def training_pairs(
 def _companion_folder(builder: tfds.core.DatasetBuilder) -> Any:
     """DATA_DIR/NAME_background/[CONFIG/]VERSION of a dataset in DATA_DIR/NAME/[CONFIG/]VERSION."""
     folder = builder.data_path
+    if "/" in builder.name or builder.name.startswith("."):
+        raise ValueError(f"{folder} has no usable name of a dataset: {builder.name!r}.")
     dataset = folder.parent if folder.parent.name == builder.name else folder.parent.parent
     return dataset.parent / f"{builder.name}_background" / folder.relative_to(dataset)
 

@@ -8,10 +8,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
+from tfds_builder.features import Labels
 from transforms.card_pictures import (
     depth_in_metres,
     examples_sheet,
@@ -20,9 +19,12 @@ from transforms.card_pictures import (
     placements_plot,
 )
 from transforms.companions import read_companion
-from transforms.pictures import Pixels
-from transforms.records import parse_record
-from transforms.shards import DatasetFiles, read_shard
+from transforms.pictures import OVERSAMPLING
+from transforms.recipe import LOSSLESS
+from transforms.records import example_form
+from transforms.shards import DatasetFiles
+from transforms.stored_pictures import PictureForm
+from transforms.stored_shards import read_fields
 
 _SHOWN = 6
 # So many records of the first shard are looked through for a varied choice.
@@ -62,24 +64,33 @@ def write_card(
         manifest: the content of `manifest.json`.
 
     Raises:
-        OSError: a shard cannot be read.
-        RunError: a file cannot be written.
+        InputError: a stored picture is not what it should be.
+        RunError: a shard cannot be read, or a file cannot be written.
     """
-    backgrounds, foregrounds = (_shown(statistics["kinds"][kind]["images"]) for kind in ("bg", "fg"))
-    labels = {kind: [one["label"] for one in manifest["inputs"][kind]] for kind in ("backgrounds", "foregrounds")}
-    files.write(_EXAMPLES, _examples(files, companions["background"], statistics, manifest))
+    labels = {kind: _labels(manifest, kind) for kind in ("background", "foreground")}
+    backgrounds, foregrounds = (_shown(len(labels[kind].names)) for kind in ("background", "foreground"))
+    side, largest = manifest["configuration"]["image_size"], OVERSAMPLING * manifest["configuration"]["placed_sides"][1]
+    files.write(_EXAMPLES, _examples(files, companions["background"], labels, statistics, manifest))
     files.write(_HISTOGRAMS, histograms_plot(statistics["kinds"]))
     files.write(_PLACEMENTS, placements_plot(statistics["placements"], statistics["examples"]))
-    bg = read_companion(companions["background"], "background", len(labels["backgrounds"]), backgrounds)
+    bg = read_companion(companions["background"], "background", labels["background"], backgrounds)
     files.write(
         _BACKGROUNDS,
-        pictures_sheet([_colour(bg[i]["image"]) for i in backgrounds], [labels["backgrounds"][i] for i in backgrounds]),
+        pictures_sheet(
+            [PictureForm("PNG", np.uint8, (side, side, 3)).decode(bg[i]["image"]) for i in backgrounds],
+            [labels["background"].names[i] for i in backgrounds],
+        ),
     )
-    fg = read_companion(companions["foreground"], "foreground", len(labels["foregrounds"]), foregrounds)
-    names = [labels["foregrounds"][i] for i in foregrounds]
-    cutouts = [cv2.cvtColor(_decode(fg[i]["image"], cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA) for i in foregrounds]
+    fg = read_companion(companions["foreground"], "foreground", labels["foreground"], foregrounds)
+    names = [labels["foreground"].names[i] for i in foregrounds]
+    cutouts = [
+        PictureForm("PNG", np.uint8, (0, 0, 4), longest_side=largest).decode(fg[i]["image"]) for i in foregrounds
+    ]
     files.write(_FOREGROUNDS, pictures_sheet(cutouts, names))
-    masks = [_decode(fg[i]["mask"], cv2.IMREAD_GRAYSCALE) for i in foregrounds]
+    masks = [
+        PictureForm("PNG", np.uint8, cutout.shape[:2]).decode(fg[i]["mask"])
+        for i, cutout in zip(foregrounds, cutouts, strict=True)
+    ]
     files.write(_FOREGROUND_MASKS, pictures_sheet(masks, names))
     files.write("README.md", render_card(statistics, manifest, files).encode())
 
@@ -153,23 +164,36 @@ def format_bytes(size: float) -> str:
 
 
 def _examples(
-    files: DatasetFiles, backgrounds: DatasetFiles, statistics: dict[str, Any], manifest: dict[str, Any]
+    files: DatasetFiles,
+    backgrounds: DatasetFiles,
+    labels: Mapping[str, Labels],
+    statistics: dict[str, Any],
+    manifest: dict[str, Any],
 ) -> bytes:
     """The sheet of examples, from the first shard."""
+    configuration = manifest["configuration"]
+    bits = configuration["depth_bits"]
+    form = example_form(
+        labels["background"], labels["foreground"], configuration["placements"], with_depth=bits is not None
+    )
     split = next(iter(statistics["splits"]))
-    shard = manifest["shards"][files.name][split][0]["file"]
-    rows = _varied(map(parse_record, read_shard(files, shard, limit=_SEARCHED)))
-    number = statistics["kinds"]["bg"]["images"]
-    below = read_companion(backgrounds, "background", number, {row["bg"] for row in rows})
+    shard = manifest["shards"][files.name][split][0]
+    rows = _varied(read_fields(files, shard["file"], form, min(shard["examples"], _SEARCHED)))
+    below = read_companion(backgrounds, "background", labels["background"], {row["bg"] for row in rows})
+    side = configuration["image_size"]
+    composite = "PNG" if configuration["jpeg_quality"] == LOSSLESS else "JPEG"
     images = [
         {
-            "bg": _colour(below[row["bg"]]["image"]),
-            "fg_bg": _colour(row["fg_bg"]),
-            "mask": _decode(row["mask"], cv2.IMREAD_GRAYSCALE),
+            "bg": PictureForm("PNG", np.uint8, (side, side, 3)).decode(below[row["bg"]]["image"]),
+            "fg_bg": PictureForm(composite, np.uint8, (side, side, 3)).decode(row["fg_bg"]),
+            "mask": PictureForm("PNG", np.uint8, (side, side)).decode(row["mask"]),
         }
         for row in rows
     ]
-    metres = [depth_in_metres(_decode(row["depth"], cv2.IMREAD_UNCHANGED)) for row in rows if "depth" in row]
+    stored = np.uint8 if bits == 8 else np.uint16
+    metres = [
+        depth_in_metres(PictureForm("PNG", stored, (side, side)).decode(row["depth"])) for row in rows if "depth" in row
+    ]
     return examples_sheet(images, metres)
 
 
@@ -332,9 +356,6 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _colour(data: bytes) -> Pixels:
-    return _decode(data, cv2.IMREAD_COLOR_RGB)
-
-
-def _decode(data: bytes, flags: int) -> npt.NDArray[Any]:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+def _labels(manifest: dict[str, Any], kind: str) -> Labels:
+    pictures = manifest["inputs"][f"{kind}s"]
+    return Labels(tuple(one["label"] for one in pictures), tuple(one["class"] for one in pictures))

@@ -1,21 +1,23 @@
 """The two companion datasets: the backgrounds and the foregrounds themselves, as they were composited."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
-from tfds_builder.features import Schema
+from tfds_builder.features import Labels, Schema
 from transforms import filesystems
 from transforms.assets import AssetPaths, Assets
 from transforms.encoding import encode_mask, encode_rgb, encode_rgba
+from transforms.errors import RunError
 from transforms.pictures import MASK_THRESHOLD, Pixels
-from transforms.records import Fields, parse_record
-from transforms.shards import DatasetFiles, ShardSummary, read_shard, read_summary, write_shard
+from transforms.records import Fields, companion_form
+from transforms.shards import DatasetFiles, ShardSummary, read_summary, write_shard
 from transforms.stages import Stage
 from transforms.statistics import Moments
+from transforms.stored_shards import read_fields, where
 
 _STAGE = Stage("WriteCompanions")
 
@@ -44,19 +46,36 @@ def shard_indices(shard: CompanionShard, pictures: int) -> range:
     return range(pictures * shard.index // shard.count, pictures * (shard.index + 1) // shard.count)
 
 
-def read_companion(files: DatasetFiles, kind: str, pictures: int, wanted: Collection[int]) -> dict[int, dict[str, Any]]:
+def read_companion(
+    files: DatasetFiles, kind: str, labels: Labels, wanted: Collection[int]
+) -> dict[int, dict[str, Any]]:
     """The fields of the wanted pictures, by their index; only the shards that hold one are read.
 
     Raises:
-        OSError: a shard is not there or cannot be read.
+        RunError: a shard is not there or cannot be read, or a record is not the picture that belongs there.
     """
+    form, pictures = companion_form(kind, labels), len(labels.names)
     found: dict[int, dict[str, Any]] = {}
     for shard in companion_shards(kind, pictures):
-        here = set(wanted).intersection(shard_indices(shard, pictures))
-        if here:
-            records = read_shard(files, files.shard_name(SPLIT, shard.index, shard.count))
-            found |= {fields["id"]: fields for fields in map(parse_record, records) if fields["id"] in here}
+        indices = shard_indices(shard, pictures)
+        if not set(wanted).isdisjoint(indices):
+            name = files.shard_name(SPLIT, shard.index, shard.count)
+            for index, fields in zip(indices, read_fields(files, name, form, len(indices)), strict=True):
+                check_place(files, name, fields, index, indices)
+                if index in wanted:
+                    found[index] = fields
     return found
+
+
+def check_place(files: DatasetFiles, shard: str, fields: Mapping[str, Any], index: int, indices: range) -> None:
+    """Pictures are stored in the order of their index.
+
+    Raises:
+        RunError: this is another picture than the one that belongs in this place of the shard with these indices.
+    """
+    if fields["id"] != index:
+        place = where(files.path(shard), index - indices.start, "id")
+        raise RunError(f"{place}: is {fields['id']} instead of {index}; build the dataset again.")
 
 
 def background_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[Fields]:

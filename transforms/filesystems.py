@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -131,7 +132,7 @@ def list_prefix(folder: str, prefix: str) -> dict[str, int]:
     if FileSystems.get_scheme(folder) is None:
         try:
             with os.scandir(folder) as entries:
-                return {entry.name: entry.stat().st_size for entry in entries if entry.name.startswith(prefix)}
+                return dict(_sizes(entry for entry in entries if entry.name.startswith(prefix)))
         except FileNotFoundError:
             return {}
     start = join(folder, prefix)
@@ -141,17 +142,80 @@ def list_prefix(folder: str, prefix: str) -> dict[str, int]:
     return {found.path[here:]: found.size_in_bytes for found in match.metadata_list}
 
 
-def read_bytes(path: str) -> bytes:
+def _sizes(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, int]]:
+    """Names and sizes of plain files; what a link names may not be there, like a file that has just been deleted."""
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            status = entry.stat()
+            if stat.S_ISREG(status.st_mode):
+                yield entry.name, status.st_size
+
+
+def read_bytes(path: str, *, most: int | None = None) -> bytes:
     """The whole content of a file, as stored (never unpacked because of a .gz suffix).
 
+    Args:
+        path: which file.
+        most: bytes that it may have, if its size is not to be trusted.
+
     Raises:
-        OSError: the file is not there or cannot be read.
+        OSError: the file is not there, is no plain file, cannot be read, or has more than `most` bytes.
     """
+    check_plain_file(path)
+    if most is not None and (size := file_size(path)) > most:
+        raise OSError(errno.EFBIG, f"has {size:,} bytes, more than any such file of this program", path)
     with (
         _told_as_os_error(),
         FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
     ):
         return bytes(file.read())
+
+
+def check_plain_file(path: str) -> None:
+    """Refuse what is no file, and could be waited for or read for ever: pipes, devices, folders.
+
+    Raises:
+        OSError: this is no plain file or link to one, or it is not there.
+    """
+    if FileSystems.get_scheme(path) is None and not stat.S_ISREG(_status(path).st_mode):
+        raise OSError(errno.EINVAL, "is no plain file", path)
+
+
+def file_size(path: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+        OSError: it is not there.
+    """
+    if FileSystems.get_scheme(path) is None:
+        return _status(path).st_size
+    with _told_as_os_error():
+        (match,) = FileSystems.match([_literal(path)])
+        if not match.metadata_list:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return match.metadata_list[0].size_in_bytes
+
+
+def check_inside(folder: str, path: str) -> None:
+    """Refuse to write through a link that leads out of a folder; object stores have no links.
+
+    Raises:
+        InputError: the folder in which `path` lies is not below `folder`.
+    """
+    if FileSystems.get_scheme(folder) is None:
+        try:
+            root, parent = Path(folder).resolve(), Path(path).parent.resolve()
+        except (OSError, RuntimeError) as error:  # a link to itself
+            raise InputError(f"{path} cannot be written: {error}; remove the links in {folder}.") from error
+        if not parent.is_relative_to(root):
+            raise InputError(f"{path} lies outside of {folder}, in {parent}: remove the link that leads there.")
+
+
+def _status(path: str) -> os.stat_result:
+    try:
+        return Path(path).stat()
+    except ValueError as error:  # a NUL character
+        raise OSError(errno.EINVAL, str(error), path) from error
 
 
 @contextlib.contextmanager
@@ -163,12 +227,7 @@ def read_within_budget(path: str) -> Iterator[bytes]:
     Raises:
         OSError: the file is not there or cannot be read.
     """
-    with _told_as_os_error():
-        if FileSystems.get_scheme(path) is None:
-            size = Path(path).stat().st_size
-        else:
-            size = FileSystems.get_filesystem(path).size(path)
-    with FILES.hold(size):
+    with FILES.hold(file_size(path)):
         yield read_bytes(path)
 
 

@@ -1,19 +1,25 @@
 """A finished dataset to read from: what its manifest says is in it, and where."""
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfds_builder.features import Labels
 from transforms import filesystems
+from transforms.checked_json import read_json
 from transforms.companions import SPLIT
-from transforms.errors import InputError, RunError
+from transforms.errors import InputError
+from transforms.manifest import COMPANIONS, read_manifest, shard_differences
+from transforms.pictures import OVERSAMPLING
 from transforms.recipe import LOSSLESS
-from transforms.records import parse_record
-from transforms.shards import DatasetFiles, read_shard
+from transforms.records import RecordForm, companion_form, example_form
+from transforms.shards import DatasetFiles
+from transforms.statistics_document import check_statistics_document
+from transforms.stored_pictures import PictureForm
+from transforms.stored_shards import read_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,15 @@ class StoredShard:
 class FinishedCompanion:
     """The backgrounds or foregrounds of a dataset: their files, their shards in order, their names and classes."""
 
+    kind: str
     files: DatasetFiles
     shards: tuple[StoredShard, ...]
     labels: Labels
+
+    @property
+    def form(self) -> RecordForm:
+        """What their records look like."""
+        return companion_form(self.kind, self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,7 @@ class FinishedDataset:
         image_size: side of the square images, pixels.
         placements: random placements of each pair.
         lossless: whether `fg_bg` is PNG instead of JPEG.
+        largest_cutout: longest side of any foreground before placement, pixels.
         depth_meaning: unit and decode formula, or None for a dataset without depth.
         manifest: all of the manifest.
     """
@@ -61,6 +74,7 @@ class FinishedDataset:
     image_size: int
     placements: int
     lossless: bool
+    largest_cutout: int
     depth_meaning: str | None
     manifest: dict[str, Any]
 
@@ -73,6 +87,29 @@ class FinishedDataset:
     def foregrounds(self) -> Labels:
         """Names and classes of the foregrounds."""
         return self.companions["foreground"].labels
+
+    @property
+    def form(self) -> RecordForm:
+        """What its records look like."""
+        return example_form(
+            self.backgrounds, self.foregrounds, self.placements, with_depth=self.depth_meaning is not None
+        )
+
+    @property
+    def picture_forms(self) -> dict[str, PictureForm]:
+        """What its pictures and those of its companions look like, by the kinds of an export."""
+        side, largest = self.image_size, self.largest_cutout
+        forms = {
+            "fg_bg": PictureForm("PNG" if self.lossless else "JPEG", np.uint8, (side, side, 3)),
+            "mask": PictureForm("PNG", np.uint8, (side, side)),
+            "bg": PictureForm("PNG", np.uint8, (side, side, 3)),
+            "fg": PictureForm("PNG", np.uint8, (0, 0, 4), largest),
+            "fg_mask": PictureForm("PNG", np.uint8, (0, 0), largest),
+        }
+        bits = self.manifest["configuration"]["depth_bits"]
+        if bits is not None:
+            forms["depth"] = PictureForm("PNG", np.uint16 if bits == 16 else np.uint8, (side, side))
+        return forms
 
     @property
     def stored(self) -> list[tuple[DatasetFiles, tuple[StoredShard, ...]]]:
@@ -100,36 +137,59 @@ def open_finished(directory: str) -> FinishedDataset:
             )
     path = filesystems.join(directory, "manifest.json")
     try:
-        manifest = json.loads(filesystems.read_bytes(path))
-        return _described(directory, manifest)
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
+        manifest = read_manifest(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
         raise InputError(
-            f"{path} is damaged or not of this program ({type(error).__name__}: {error}); build the dataset anew."
+            f"{path} is damaged or not of this program ({error}); restore it or build the dataset again."
         ) from error
+    return _described(directory, manifest)
 
 
-def read_examples(files: DatasetFiles, shard: StoredShard, limit: int | None = None) -> Iterator[dict[str, Any]]:
+def refuse_incomplete(dataset: FinishedDataset) -> None:
+    """Make sure that the manifest lists exactly the shards of its dataset, before all of them are read in its order.
+
+    Raises:
+        InputError: it does not; the first difference is named.
+    """
+    for difference in shard_differences(dataset.manifest):
+        raise InputError(
+            f"{dataset.files.path('manifest.json')} does not list the shards that its configuration makes:"
+            f" {difference}; restore it or build the dataset again."
+        )
+
+
+def read_statistics(dataset: FinishedDataset) -> dict[str, Any]:
+    """The content of statistics.json.
+
+    Raises:
+        InputError: it cannot be read or is none of this dataset.
+    """
+    path = dataset.files.path("statistics.json")
+    try:
+        statistics = read_json(path)
+        check_statistics_document(statistics, dataset.manifest)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}); `fgbg report --recompute` makes it again."
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); `fgbg report --recompute` makes it again.") from error
+    return statistics
+
+
+def read_examples(
+    files: DatasetFiles, shard: StoredShard, form: RecordForm, limit: int | None = None
+) -> Iterator[dict[str, Any]]:
     """The fields of each record of a shard in order, the first `limit` of them if given.
 
     Raises:
-        RunError: the shard cannot be read or holds another number of records than it should.
+        RunError: the shard cannot be read, holds another number of records than it should, or one of another form.
     """
-    import tensorflow as tf
-
-    expected = shard.examples if limit is None else min(limit, shard.examples)
-    number = 0
-    try:
-        for record in read_shard(files, shard.file, expected):
-            yield parse_record(record)
-            number += 1
-    except (OSError, RuntimeError, tf.errors.OpError) as error:
-        # TensorFlow also names its own operations.
-        reason = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", getattr(error, "message", None) or str(error))
-        raise RunError(f"Cannot read {files.path(shard.file)}: {reason}; build the dataset anew.") from error
-    if number != expected:
-        raise RunError(f"{files.path(shard.file)} ends after {number} of {expected} records; build the dataset anew.")
+    if limit is None or limit >= shard.examples:
+        return read_fields(files, shard.file, form, shard.examples, all_of_it=True)
+    return read_fields(files, shard.file, form, limit)
 
 
 def _described(directory: str, manifest: dict[str, Any]) -> FinishedDataset:
@@ -153,15 +213,16 @@ def _described(directory: str, manifest: dict[str, Any]) -> FinishedDataset:
     def companion(kind: str) -> FinishedCompanion:
         pictures = manifest["inputs"][f"{kind}s"]
         labels = Labels(tuple(one["label"] for one in pictures), tuple(one["class"] for one in pictures))
-        return FinishedCompanion(files_of(f"{name}_{kind}"), shards_of(f"{name}_{kind}")[SPLIT], labels)
+        return FinishedCompanion(kind, files_of(f"{name}_{kind}"), shards_of(f"{name}_{kind}")[SPLIT], labels)
 
     return FinishedDataset(
         files=files_of(name),
         splits=dict(sorted(shards_of(name).items(), key=lambda item: (item[0] != "train", item[0]))),
-        companions={kind: companion(kind) for kind in ("background", "foreground")},
+        companions={kind: companion(kind) for kind in COMPANIONS},
         image_size=configuration["image_size"],
         placements=configuration["placements"],
         lossless=configuration["jpeg_quality"] == LOSSLESS,
+        largest_cutout=OVERSAMPLING * configuration["placed_sides"][1],
         depth_meaning=manifest["depth_meaning"],
         manifest=manifest,
     )

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from transforms import filesystems, pictures
 from transforms.errors import InputError
+from transforms.naming import UNWRITABLE
 from transforms.pictures import PictureError
 from transforms.placements import placed_size
 
@@ -17,9 +18,6 @@ UNCLASSIFIED = "unclassified"
 
 # Folder in which `cutout` keeps what is not ready to be a foreground, inside one that is ready to be named here.
 ASIDE = "_cutout"
-
-# Unicode categories of control characters, line ends and broken encodings: TFDS keeps one name a line.
-_UNWRITABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 _NOT_PICTURES = ("thumbs.db", "desktop.ini")
 _NOT_FOLDERS = ("__macosx", "lost+found", ASIDE)
@@ -95,7 +93,7 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
             bad.append(BadInput(path, "is a folder that cannot be read; mend its permissions or remove it"))
         elif below.suffix.lower() not in pictures.SUFFIXES:
             bad.append(BadInput(path, f"is no picture by its name (known suffixes: {' '.join(pictures.SUFFIXES)})"))
-        elif not label or not _UNWRITABLE.isdisjoint(map(unicodedata.category, label)):
+        elif not label or not UNWRITABLE.isdisjoint(map(unicodedata.category, label)):
             bad.append(BadInput(path, "has a control character in its name, or no name but spaces; rename it"))
         elif label in found:
             bad.append(BadInput(path, f"has the same name as {found[label].path} but for the suffix; rename one"))

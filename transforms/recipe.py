@@ -24,6 +24,13 @@ VERIFIABLE_FORMATS = (1, FORMAT)
 # What a configuration says instead of a JPEG quality.
 LOSSLESS = "png"
 
+# The largest numbers that a configuration may hold. Pictures are decoded as a whole, the ids of a shard are one array,
+# and the number of an example fits into 64 bits.
+LARGEST_IMAGE = 16_384
+MOST_PLACEMENTS = 1_000_000_000
+MOST_EXAMPLES_PER_SHARD = 10_000_000
+MOST_EXAMPLES = 2**62
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -18,6 +18,7 @@ import apache_beam as beam
 import numpy as np
 
 from transforms import filesystems
+from transforms.checked_json import parse_json
 from transforms.claims import CONFIGURATION, Ticket
 from transforms.compositing import ExampleBatch
 from transforms.cross_product import ShardLayout
@@ -26,6 +27,7 @@ from transforms.placement_counts import PlacementCounts, count_placements
 from transforms.records import Fields, open_writer, read_records, serialize_record
 from transforms.stages import Stage
 from transforms.statistics import Moments
+from transforms.summary_document import check_summary_document
 
 _STAGE = Stage("WriteShards")
 
@@ -104,11 +106,12 @@ class DatasetFiles:
         return filesystems.join(self.work_folder, "summaries", shard_name + ".json")
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file of the dataset's folder, complete or not at all.
+        """Write a file of the dataset's folder, complete or not at all; never through a link that leads out of it.
 
         Raises:
             RunError: it cannot be written, or the dataset is claimed for another configuration now.
         """
+        filesystems.check_inside(self.directory, self.path(name))
         filesystems.write_bytes(
             self.path(name), data, temporary_folder=self.temporary_folder, before_rename=self.check_claim
         )
@@ -182,8 +185,13 @@ class ShardSummary:
 
     @classmethod
     def from_json(cls, data: bytes) -> "ShardSummary":
-        """The inverse of `to_json`."""
-        content: dict[str, Any] = json.loads(data)
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: this is none.
+        """
+        content: dict[str, Any] = parse_json(data)
+        check_summary_document(content, "")
         fields = {
             name: FieldSummary(field["encoded_bytes"], field["moments"] and Moments.from_json(field["moments"]))
             for name, field in content.pop("fields").items()

@@ -29,7 +29,8 @@ from tests.end_to_end.helpers import (
 )
 from transforms.encoding import encode_mask, encode_png, encode_rgb
 from transforms.records import Value, open_writer, parse_record, read_records, serialize_record
-from transforms.verification.pictures import decode_stored
+from transforms.stored_pictures import PictureForm
+from transforms.verification.pictures import decode_field
 
 # 5 x 4 x 2 x 2 = 80 examples: 64 in train, 16 in test, in 7 + 2 shards.
 FLAGS = (f"--image_size={IMAGE_SIZE}", "--placements=2", "--examples_per_shard=10", "--test_fraction=0.2", *ONE_WORKER)
@@ -346,13 +347,13 @@ def test_a_wrong_box(copy: Copy, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def grey(data: bytes) -> bytes:
-    mask = decode_stored("mask", data, "PNG", np.uint8, (IMAGE_SIZE, IMAGE_SIZE)).copy()
+    mask = decode_field("mask", data, PictureForm("PNG", np.uint8, (IMAGE_SIZE, IMAGE_SIZE))).copy()
     mask[5, 6] = 100
     return encode_mask(mask)
 
 
 def moved(data: bytes) -> bytes:
-    mask = decode_stored("mask", data, "PNG", np.uint8, (IMAGE_SIZE, IMAGE_SIZE))
+    mask = decode_field("mask", data, PictureForm("PNG", np.uint8, (IMAGE_SIZE, IMAGE_SIZE)))
     return encode_mask(np.roll(mask, 1, axis=1))
 
 
@@ -496,7 +497,7 @@ def test_features_that_are_gone(copy: Copy, capfd: pytest.CaptureFixture[str]) -
 
 
 def brighter(data: bytes) -> bytes:
-    image = decode_stored("image", data, "PNG", np.uint8, (IMAGE_SIZE, IMAGE_SIZE, 3)).copy()
+    image = decode_field("image", data, PictureForm("PNG", np.uint8, (IMAGE_SIZE, IMAGE_SIZE, 3))).copy()
     image[:9, :9] //= 2
     return encode_rgb(image, None)
 
@@ -527,7 +528,7 @@ def test_an_edited_foreground_mask(copy: Copy, capfd: pytest.CaptureFixture[str]
     path = copy.shard(0, f"{NAME}_foreground")
 
     def change(data: bytes) -> bytes:
-        mask = decode_stored("mask", data, "PNG", np.uint8, (0, 0)).copy()
+        mask = decode_field("mask", data, PictureForm("PNG", np.uint8, (0, 0))).copy()
         mask[0, 0] = 255 - mask[0, 0]
         return encode_mask(mask)
 

@@ -103,6 +103,37 @@ def test_a_companion_of_another_build_is_refused(tmp_path: Path) -> None:
         reading.load_backgrounds(builder_of(dataset))
 
 
+def test_a_background_of_another_size_is_not_decoded(tmp_path: Path) -> None:
+    dataset = SmallDataset(tmp_path)
+    write_metadata(dataset.write_all(), dataset.metadata)
+    rows = [dict(row) for row in background_examples(dataset.assets, dataset.schema, range(3))]
+    png = bytes(rows[1]["image"])
+    rows[1]["image"] = png[:16] + (60_000).to_bytes(4, "big") * 2 + png[24:]
+    write_shard(dataset.companions["background"], split="train", index=0, count=1, examples=rows, moments={})
+    with pytest.raises(ValueError, match=r"Background 1 of .* is no RGB PNG of 16 x 16 pixels"):
+        reading.load_backgrounds(builder_of(dataset))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "is damaged"),
+        ("[" * 100_000, "is damaged"),
+        ('{"splits": []}', "is damaged"),
+        ('{"splits": {"train": {"kinds": {"fg_bg": {"mean": "x", "std": 1}}}}}', "is damaged"),
+        ('{"splits": {"train": {"kinds": {"fg_bg": {"mean": [0, 0, 0], "std": [1]}}}}}', "no usable mean"),
+        ('{"splits": {"train": {"kinds": {"fg_bg": {"mean": [0, 0, NaN], "std": [0.1, 0.1, 0.1]}}}}}', "no usable"),
+        ('{"splits": {"train": {"kinds": {"fg_bg": {"mean": [0, 0, 0], "std": [0.1, 0, 0.1]}}}}}', "no usable mean"),
+    ],
+)
+def test_statistics_that_cannot_be_used(tmp_path: Path, text: str, told: str) -> None:
+    dataset = SmallDataset(tmp_path)
+    write_metadata(dataset.write_all(), dataset.metadata)
+    Path(dataset.files.path("statistics.json")).write_text(text)
+    with pytest.raises(ValueError, match=told):
+        reading.colour_statistics(builder_of(dataset))
+
+
 @pytest.mark.parametrize("batch", [False, True])
 def test_every_example_gets_the_background_below_it(small: SmallDataset, batch: bool) -> None:
     builder = builder_of(small)

@@ -6,9 +6,22 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from transforms import filesystems
+from transforms.checked_json import entries, integer, listing, number, parse_json, text
 from transforms.claims import Ticket
 from transforms.errors import RunError
 from transforms.inputs import ASIDE
+
+_length = integer(0, 1_000_000)
+_text = text(lambda _: True, "text")
+_RECORD = entries(
+    {
+        **dict.fromkeys(("label", "sha256", "bad", "thumbnail"), _text),
+        "doubts": listing(_text),
+        "size": listing(_length, length=2),
+        "box": listing(_length, length=4),
+        "coverage": number(0, 1),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +74,15 @@ class Record:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Record":
-        """The inverse of `to_json`."""
-        content: dict[str, Any] = json.loads(data)
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: this is none.
+        """
+        content: dict[str, Any] = parse_json(data)
+        _RECORD(content, "")
         content |= {name: tuple(content[name]) for name in ("doubts", "size", "box")}
-        content["thumbnail"] = base64.b64decode(content["thumbnail"])
+        content["thumbnail"] = base64.b64decode(content["thumbnail"], validate=True)
         return cls(**content)
 
 

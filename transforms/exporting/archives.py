@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 from transforms.exporting.journal import Journal
-from transforms.exporting.stores import Add, OutputFolder
+from transforms.exporting.stores import Add, OutputFolder, checked_path
 
 _UNIX = 3
 _PLAIN_FILE = 0o100644 << 16
@@ -94,7 +94,7 @@ class ArchiveStore:
             def add(kind: str, path: str, data: bytes) -> None:
                 if kind not in pieces:
                     pieces[kind] = stack.enter_context(archive_piece(*self._files(kind)))
-                entry = zipfile.ZipInfo(path)
+                entry = zipfile.ZipInfo(checked_path(path))
                 entry.create_system, entry.external_attr = _UNIX, _PLAIN_FILE
                 pieces[kind].writestr(entry, data)
 

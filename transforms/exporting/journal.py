@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from transforms.checked_json import entries, integer, mapping, read_json
+from transforms.errors import InputError
 from transforms.exporting.stores import OutputFolder
 
 _STATE = "state.json"
+_COUNT = integer(0, 2**62)
+_STATE_FORM = entries({"parts": _COUNT, "sizes": mapping(_COUNT, keys=lambda _: True)})
 
 
 class Journal:
@@ -29,7 +33,9 @@ class Journal:
         self._folder = folder
         self._files: dict[str, BinaryIO] = {}
         state = self.path(_STATE)
-        content: dict[str, Any] = json.loads(state.read_bytes()) if state.exists() else {"parts": 0, "sizes": {}}
+        content: dict[str, Any] = {"parts": 0, "sizes": {}}
+        if state.exists():
+            content = _read_state(state)
         self.parts: int = content["parts"]
         self._sizes: dict[str, int] = content["sizes"]
 
@@ -67,3 +73,12 @@ class Journal:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = read_json(str(path))
+        _STATE_FORM(content, "")
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); delete the folder to export anew.") from error
+    return content

@@ -3,11 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from transforms.companions import check_place
+from transforms.errors import RunError
 from transforms.exporting.journal import Journal
 from transforms.exporting.names import PictureNames
 from transforms.exporting.stores import Store
 from transforms.exporting.tables import Table, lines_of
 from transforms.finished import FinishedDataset, StoredShard, read_examples
+from transforms.shards import DatasetFiles
+from transforms.stored_pictures import DecodeError
+from transforms.stored_shards import where
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,17 @@ class PartWriter:
                 (dataset.companions["background"], names.background_paths),
                 (dataset.companions["foreground"], names.foreground_paths),
             ):
+                start = 0
                 for shard in companion.shards:
-                    for fields in read_examples(companion.files, shard):
-                        for kind, path in paths_of(fields["id"]).items():
+                    indices = range(start, start := start + shard.examples)
+                    records = read_examples(companion.files, shard, companion.form)
+                    for index, fields in zip(indices, records, strict=True):
+                        check_place(companion.files, shard.file, fields, index, indices)
+                        for kind, path in paths_of(index).items():
                             if kind in self.kinds:
-                                add(kind, path, fields["mask" if kind == "fg_mask" else "image"])
+                                data = fields["mask" if kind == "fg_mask" else "image"]
+                                self._check(kind, data, companion.files, shard, index - indices.start)
+                                add(kind, path, data)
 
     def write_part(self, part: Part, on_example: Callable[[], None]) -> None:
         """Write a part, and a line for the table for each of its examples.
@@ -102,11 +113,21 @@ class PartWriter:
         names = self.names
         lines = self.journal.open(lines_of(part.split))
         with self.store.part() as add:
-            for fields in read_examples(self.dataset.files, part.shard, part.examples):
+            records = read_examples(self.dataset.files, part.shard, self.dataset.form, part.examples)
+            for number, fields in enumerate(records):
                 own = names.example_paths(part.split, fields)
                 for kind, path in own.items():
+                    self._check(kind, fields[kind], self.dataset.files, part.shard, number)
                     if kind in self.kinds:
                         add(kind, path, fields[kind])
                 paths = own | names.background_paths(fields["bg"]) | names.foreground_paths(fields["fg"])
                 lines.write(self.table.line(part.split, fields, paths).encode())
                 on_example()
+
+    def _check(self, kind: str, data: bytes, files: DatasetFiles, shard: StoredShard, record: int) -> None:
+        """People open what was exported: it has to be a picture of the type and size that it should have."""
+        try:
+            self.dataset.picture_forms[kind].check(data)
+        except DecodeError as error:
+            place = where(files.path(shard.file), record, kind)
+            raise RunError(f"{place}: {error}; build the dataset again.") from error

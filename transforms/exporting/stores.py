@@ -7,6 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from transforms import filesystems
+from transforms.errors import InputError
+from transforms.naming import is_plain_path
+
 # Takes the kind, the path and the bytes of a picture.
 Add = Callable[[str, str, bytes], None]
 
@@ -20,10 +24,15 @@ class OutputFolder:
     Args:
         folder: where files go.
         temporary_folder: for unfinished files, on the same disk; what an earlier run left there is deleted.
+
+    Raises:
+        InputError: a link in the folder leads to another place, where nothing is written or deleted.
     """
 
     def __init__(self, folder: Path, temporary_folder: Path) -> None:
         self.folder = folder
+        self._inside: set[Path] = set()
+        filesystems.check_inside(str(folder), str(temporary_folder / "whole"))
         self._temporary_folder = temporary_folder
         shutil.rmtree(temporary_folder, ignore_errors=True)
         temporary_folder.mkdir(parents=True)
@@ -48,6 +57,9 @@ class OutputFolder:
     def publish(self, path: Path, name: str) -> None:
         """Give a complete file on the same disk its name."""
         target = self.folder / name
+        if target.parent not in self._inside:
+            filesystems.check_inside(str(self.folder), str(target))
+            self._inside.add(target.parent)
         try:
             path.replace(target)
         except FileNotFoundError:
@@ -67,6 +79,17 @@ class Store(Protocol):
         ...
 
 
+def checked_path(path: str) -> str:
+    """The path of a picture, which is a plain name in plain folders whatever the dataset holds.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not is_plain_path(path):
+        raise InputError(f"The picture {path!r} cannot be exported: its path leads out of the export.")
+    return path
+
+
 class FileStore:
     """Every picture is a file under its path."""
 
@@ -76,7 +99,7 @@ class FileStore:
     @contextmanager
     def part(self) -> Iterator[Add]:
         """Write each picture at once."""
-        yield lambda _kind, path, data: self._output.write(path, data)
+        yield lambda _kind, path, data: self._output.write(checked_path(path), data)
 
     def finish(self) -> list[str]:
         """Nothing is left to do."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from tfds_builder.features import Labels
 from transforms.exporting.stores import OutputFolder
+from transforms.stored_pictures import PictureForm
 
 # All paths of the pictures of an example by kind, and all fields of its record by name.
 Paths = Mapping[str, str]
@@ -126,7 +127,7 @@ class CocoTable:
         }
         if "depth" in paths:
             image["depth_file_name"] = paths["depth"]
-        area, run_lengths = encode_mask(fields["mask"])
+        area, run_lengths = encode_mask(fields["mask"], self._image_size)
         if not area:
             return f"{json.dumps(image)}\t\n"
         xmin, ymin, xmax, ymax = pixel_box(fields["bbox"], self._image_size)
@@ -171,11 +172,15 @@ class CocoTable:
         return names
 
 
-def encode_mask(png: bytes) -> tuple[int, dict[str, Any]]:
-    """Area in pixels and COCO's compressed run lengths of a binary mask."""
+def encode_mask(png: bytes, image_size: int) -> tuple[int, dict[str, Any]]:
+    """Area in pixels and COCO's compressed run lengths of a binary mask of this side.
+
+    Raises:
+        DecodeError: the picture is no such mask.
+    """
     from pycocotools import mask as coco  # type: ignore[import-untyped]  # an optional dependency
 
-    mask = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    mask = PictureForm("PNG", np.uint8, (image_size, image_size)).decode(png)
     run_lengths = coco.encode(np.asfortranarray((mask > 0).astype(np.uint8)))
     return cv2.countNonZero(mask), {"size": run_lengths["size"], "counts": run_lengths["counts"].decode("ascii")}
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from tfds_builder.features import Labels
@@ -16,18 +15,14 @@ from transforms.companions import SPLIT, CompanionShard, companion_shards, cutou
 from transforms.finished import StoredShard
 from transforms.inputs import find_pictures
 from transforms.pictures import OVERSAMPLING, PictureError, Pixels
+from transforms.records import RecordForm, WrongRecordError, check_value, companion_form, parse_record
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary
 from transforms.statistics import Moments
+from transforms.stored_pictures import PictureForm
 from transforms.summary import SplitSummary
-from transforms.verification.examples import check_value, parse_strictly
-from transforms.verification.faults import Fault, Faults, WrongRecordError
+from transforms.verification.faults import Fault, Faults
 from transforms.verification.files import check_shard_file
-from transforms.verification.pictures import check_mask, decode_stored
-
-_FIELDS = {
-    "background": {"image": "bytes_list", "id": "int64_list", "class": "int64_list"},
-    "foreground": {"image": "bytes_list", "mask": "bytes_list", "id": "int64_list", "class": "int64_list"},
-}
+from transforms.verification.pictures import check_mask, decode_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +41,18 @@ class UnpackedPictures:
 
     def load_background(self, index: int) -> Pixels:
         """uint8 [image_size, image_size, 3], RGB."""
-        return cv2.cvtColor(self._decode("background", index), cv2.COLOR_BGR2RGB)
+        return self._decode("background", index, channels=3)
 
     def load_cutout(self, index: int) -> Pixels:
         """RGBA uint8 [h, w, 4] before placement."""
-        return cv2.cvtColor(self._decode("foreground", index), cv2.COLOR_BGRA2RGBA)
+        return self._decode("foreground", index, channels=4)
 
     def add(self, kind: str, index: int, png: bytes) -> None:
         """Keep a picture as it is stored."""
         filesystems.write_bytes(self.path(kind, index), png, temporary_folder=filesystems.join(self.folder, "tmp"))
 
-    def _decode(self, kind: str, index: int) -> Pixels:
-        data = filesystems.read_bytes(self.path(kind, index))
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    def _decode(self, kind: str, index: int, *, channels: int) -> Pixels:
+        return PictureForm("PNG", np.uint8, (0, 0, channels)).decode(filesystems.read_bytes(self.path(kind, index)))
 
 
 @dataclass(slots=True)
@@ -128,18 +122,20 @@ class CompanionCheck:
         )
 
     def _compare(self, index: int, sums: SplitSummary, report: CompanionReport, record: bytes) -> None:
-        fields = parse_strictly(record, _FIELDS[self.kind])
+        fields = parse_record(record, RecordForm(companion_form(self.kind, self.labels).kinds))
         check_value("id", fields["id"], index)
         check_value("class", fields["class"], self.labels.class_ids[index])
         if self.kind == "background":
             side = self.image_size
-            image = decode_stored("image", fields["image"], "PNG", np.uint8, (side, side, 3))
+            image = decode_field("image", fields["image"], PictureForm("PNG", np.uint8, (side, side, 3)))
             moments: dict[str, Moments | None] = {"image": Moments.of(image)}
         else:
-            image = decode_stored("image", fields["image"], "PNG", np.uint8, (0, 0, 4))
+            largest = OVERSAMPLING * self.longest_side
+            form = PictureForm("PNG", np.uint8, (0, 0, 4), longest_side=largest)
+            image = decode_field("image", fields["image"], form)
             self._check_cutout(image)
             mask = cutout_mask(image)
-            check_mask(decode_stored("mask", fields["mask"], "PNG", np.uint8, mask.shape), mask)
+            check_mask(decode_field("mask", fields["mask"], PictureForm("PNG", np.uint8, mask.shape)), mask)
             moments = {"image": None, "mask": Moments.of_masks(mask)}
         sums.add({}, {name: FieldSummary(len(fields[name]), moments[name]) for name in moments}, None)
         report.sizes[index] = (image.shape[1], image.shape[0])
@@ -149,8 +145,6 @@ class CompanionCheck:
         height, width = rgba.shape[:2]
         if self.cropped and pictures.crop_to_alpha(rgba).shape != rgba.shape:
             raise WrongRecordError("image", "is not cropped to the box in which it is not transparent")
-        if max(width, height) > OVERSAMPLING * self.longest_side:
-            raise WrongRecordError("image", f"is {width} x {height}, larger than placements are made from")
 
 
 def check_inputs(

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from transforms.depth import DepthSettings
 from transforms.errors import InputError
-from transforms.verification.faults import WrongRecordError
+from transforms.records import WrongRecordError
 
 # About so many images are predicted again, in batches that hold what they held in the build.
 _SAMPLE = 64

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms import filesystems
+from transforms.checked_json import parse_json
 from transforms.finished import StoredShard
+from transforms.naming import printable
 from transforms.recipe import fingerprint
 from transforms.shards import DatasetFiles
 from transforms.verification.faults import Fault, Faults
+
+# What is stored may be longer than what is computed again by so much prose, in bytes.
+_MOST_PROSE = 1 << 24
 
 # In TFDS's JSON files: prose, which may read differently in another version of this program.
 _PROSE = ("description", "citation", "location", "moduleName")
@@ -90,7 +95,10 @@ def check_tfds_file(files: DatasetFiles, name: str, computed: bytes) -> Faults:
     path = files.path(name)
     if not filesystems.exists(path):
         return Faults([Fault(f"{files.name}/{name}", "is missing")], 1)
-    stored = filesystems.read_bytes(path)
+    try:
+        stored = filesystems.read_bytes(path, most=len(computed) + _MOST_PROSE)
+    except OSError as error:
+        return Faults([Fault(f"{files.name}/{name}", f"cannot be read ({error.strerror or error})")], 1)
     if name.endswith(".json"):
         return _check_json(f"{files.name}/{name}", stored, json.loads(computed))
     faults = Faults()
@@ -102,7 +110,7 @@ def check_tfds_file(files: DatasetFiles, name: str, computed: bytes) -> Faults:
 def _check_json(file: str, stored: bytes, computed: Any) -> Faults:
     faults = Faults()
     try:
-        content = json.loads(stored)
+        content = parse_json(stored)
     except ValueError as error:
         faults.add(Fault(file, f"is no JSON ({error})"))
         return faults
@@ -130,5 +138,4 @@ def _differences(there: Any, here: Any, entry: str = "") -> Iterator[tuple[str, 
 def _short(value: Any) -> str:
     if value is _NOTHING:
         return "missing"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return printable(json.dumps(value, ensure_ascii=False), 60)

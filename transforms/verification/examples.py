@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from transforms.depth import quantize_depth
 from transforms.depth_models.images import FARTHEST_METRES, NEAREST_METRES
+from transforms.naming import printable
 from transforms.pictures import Pixels
-from transforms.records import Fields, Value
-from transforms.verification.faults import WrongRecordError
-from transforms.verification.pictures import check_mask, check_same_pixels, decode_stored, within_jpeg_error
+from transforms.records import Fields, RecordForm, Value, WrongRecordError, check_value, parse_record
+from transforms.stored_pictures import PictureForm
+from transforms.verification.pictures import check_mask, check_same_pixels, decode_field, within_jpeg_error
 
 # The order in which fields are looked at: what says which example it is comes first, so that a record in the wrong
 # place is told as that.
@@ -79,14 +79,15 @@ def check_example(record: bytes, example: Example, rules: ExampleRules, *, decod
     kinds = {name: kind_of(value) for name, value in example.fields.items()}
     if rules.depth_bits is not None:
         kinds["depth"] = "bytes_list"
-    stored = parse_strictly(record, kinds)
+    stored = parse_record(record, RecordForm(kinds))
     for name in _NUMBERS:
         check_value(name, stored[name], example.fields[name])
     if decode or stored["mask"] != example.fields["mask"]:
-        check_mask(decode_stored("mask", stored["mask"], "PNG", np.uint8, example.mask.shape), example.mask)
+        check_mask(decode_field("mask", stored["mask"], PictureForm("PNG", np.uint8, example.mask.shape)), example.mask)
     box = np.array(example.fields["bbox"], np.float32)
     if not np.array_equal(box, np.array(stored["bbox"], np.float32)):
-        raise WrongRecordError("bbox", f"is {stored['bbox']} instead of {box.tolist()}, the box of the mask")
+        there = printable(str(stored["bbox"]), 100)
+        raise WrongRecordError("bbox", f"is {there} instead of {box.tolist()}, the box of the mask")
     same_bytes = _check_composite(stored["fg_bg"], example, rules, decode=decode)
     depth = None if rules.depth_bits is None else _check_depth(stored["depth"], rules.depth_bits, example.mask.shape)
     return CheckedExample(stored, depth, same_bytes)
@@ -97,54 +98,17 @@ def kind_of(value: Value) -> str:
     return _KINDS[type(value)]
 
 
-def parse_strictly(record: bytes, kinds: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a record: exactly those of `kinds`, one bytes or integer value or a list of floats each.
-
-    Raises:
-        WrongRecordError: the record cannot be parsed, or a field is missing, too much or of another kind.
-    """
-    import tensorflow as tf
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        features = tf.train.Example.FromString(record).features.feature
-    except DecodeError:
-        raise WrongRecordError(None, "is no tf.train.Example") from None
-    fields: dict[str, Any] = {}
-    for name, kind in kinds.items():
-        found = features[name].WhichOneof("kind") if name in features else None
-        if found is None:
-            raise WrongRecordError(name, "is missing")
-        values = getattr(features[name], found).value
-        if found != kind or (kind != "float_list" and len(values) != 1):
-            raise WrongRecordError(name, f"is a {found} of {len(values)} instead of a {kind}")
-        fields[name] = list(values) if kind == "float_list" else values[0]
-    if more := sorted(features.keys() - kinds.keys()):
-        raise WrongRecordError(more[0], "is no field of this dataset")
-    return fields
-
-
-def check_value(name: str, stored: Any, expected: Any) -> None:
-    """Compare numbers.
-
-    Raises:
-        WrongRecordError: they differ.
-    """
-    if stored != expected:
-        raise WrongRecordError(name, f"is {stored} instead of {expected}")
-
-
 def _check_composite(stored: bytes, example: Example, rules: ExampleRules, *, decode: bool) -> bool:
-    fresh = example.fields["fg_bg"]
+    fresh: bytes = example.fields["fg_bg"]  # type: ignore[assignment]
     same_bytes = stored == fresh
     if same_bytes and not decode:
         return True
     kind = "PNG" if rules.lossless else "JPEG"
-    pixels = decode_stored("fg_bg", stored, kind, np.uint8, example.fg_bg.shape)
+    pixels = decode_field("fg_bg", stored, PictureForm(kind, np.uint8, example.fg_bg.shape))
     if rules.lossless:
         check_same_pixels("fg_bg", pixels, example.fg_bg)
         return same_bytes
-    here = cv2.imdecode(np.frombuffer(fresh, np.uint8), cv2.IMREAD_COLOR_RGB)  # type: ignore[arg-type]
+    here = decode_field("fg_bg", fresh, PictureForm(kind, np.uint8, example.fg_bg.shape))
     if not within_jpeg_error(pixels, example.fg_bg, here):
         difference = int(np.abs(pixels.astype(int) - example.fg_bg).max())
         raise WrongRecordError(
@@ -160,7 +124,7 @@ def _check_composite(stored: bytes, example: Example, rules: ExampleRules, *, de
 
 
 def _check_depth(stored: bytes, bits: int, shape: Iterable[int]) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    depth = decode_stored("depth", stored, "PNG", np.uint16 if bits == 16 else np.uint8, tuple(shape))
+    depth = decode_field("depth", stored, PictureForm("PNG", np.uint16 if bits == 16 else np.uint8, tuple(shape)))
     nearest, farthest = quantize_depth(np.array([NEAREST_METRES, FARTHEST_METRES], np.float32), bits).tolist()
     if depth.min() < nearest or depth.max() > farthest:
         raise WrongRecordError("depth", f"is {depth.min()} .. {depth.max()}, outside of {nearest} .. {farthest}")

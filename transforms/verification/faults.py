@@ -55,12 +55,3 @@ class Faults:
     def from_json(cls, content: dict[str, Any]) -> "Faults":
         """The inverse of `to_json`."""
         return cls([Fault(**one) for one in content["first"]], content["count"])
-
-
-class WrongRecordError(Exception):
-    """A record is not what it should be; `field` is None if that is true of the record as a whole."""
-
-    def __init__(self, field: str | None, reason: str) -> None:
-        super().__init__(reason)
-        self.field = field
-        self.reason = reason

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from transforms.finished import StoredShard
-from transforms.records import read_records
+from transforms.records import WrongRecordError, read_failures, read_records
 from transforms.shards import DatasetFiles, local_shard
-from transforms.verification.faults import Fault, Faults, WrongRecordError
+from transforms.verification.faults import Fault, Faults
 
 # Raises WrongRecordError when a record is not what it should be.
 Compare = Callable[[bytes], None]
@@ -25,13 +25,12 @@ def stored_records(path: Path, file_format: str, expected: int) -> Iterator[byte
     Raises:
         WrongRecordError: a record is damaged, or there are not as many as expected.
     """
-    import tensorflow as tf
-
+    failures = read_failures()
     records = read_records(path, file_format)
     for number in range(expected):
         try:
             record = next(records, None)
-        except (tf.errors.OpError, RuntimeError, IndexError, OSError) as error:
+        except failures as error:
             what = "is cut off" if "truncated" in str(error).lower() else "does not match its CRC"
             left = expected - number - 1
             raise WrongRecordError(
@@ -42,7 +41,7 @@ def stored_records(path: Path, file_format: str, expected: int) -> Iterator[byte
         yield record
     try:
         more = next(records, None) is not None
-    except (tf.errors.OpError, RuntimeError, IndexError, OSError):
+    except failures:
         more = True
     if more:
         raise WrongRecordError(None, f"follows the {expected:,} records that the shard should have")

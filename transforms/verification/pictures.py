@@ -1,13 +1,11 @@
 """Stored pictures: decoded, and compared with the pixels they should have."""
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from transforms.pictures import Pixels
-from transforms.verification.faults import WrongRecordError
-
-_SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
+from transforms.records import WrongRecordError
+from transforms.stored_pictures import DecodeError, PictureForm
 
 # Encoders of one standard that round differently were never further apart than this: in every block of 16 x 16 pixels,
 # the mean squared error may exceed that of encoding here by a quarter and one squared grey level.
@@ -15,26 +13,16 @@ _BLOCK = 16
 _EXCESS_FACTOR, _EXCESS = 1.25, 1.0
 
 
-def decode_stored(field: str, data: bytes, kind: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray:
-    """The pixels of a stored JPEG or PNG (`kind`), RGB(A) if in colour; 0 in `shape` stands for any length.
+def decode_field(field: str, data: bytes, form: PictureForm) -> npt.NDArray:
+    """The pixels of a picture in a record, RGB(A) if in colour.
 
     Raises:
         WrongRecordError: the picture is no such file, is damaged, or has another shape or type.
     """
-    if not data.startswith(_SIGNATURES[kind]):
-        raise WrongRecordError(field, f"is no {kind}")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise WrongRecordError(field, f"is a damaged {kind}")
-    fits = len(image.shape) == len(shape) and all(
-        wanted in (0, is_) for is_, wanted in zip(image.shape, shape, strict=True)
-    )
-    if not fits or image.dtype != dtype:
-        wanted = f"{np.dtype(dtype)} [{', '.join(str(length or 'any') for length in shape)}]"
-        raise WrongRecordError(field, f"is {image.dtype} {list(image.shape)} instead of {wanted}")
-    if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-    return image
+    try:
+        return form.decode(data)
+    except DecodeError as error:
+        raise WrongRecordError(field, str(error)) from error
 
 
 def check_mask(stored: Pixels, computed: Pixels) -> None:

@@ -25,11 +25,12 @@ from transforms.pictures import Pixels
 from transforms.placement_counts import count_placements
 from transforms.placements import draw_placements
 from transforms.recipe import Recipe
+from transforms.records import WrongRecordError
 from transforms.shards import DatasetFiles, FieldSummary, ShardSummary, summarize_batch
 from transforms.summary import SplitSummary
 from transforms.verification.depth import DepthSample, check_predicted
 from transforms.verification.examples import CheckedExample, Example, ExampleRules, check_example
-from transforms.verification.faults import Faults, WrongRecordError
+from transforms.verification.faults import Faults
 from transforms.verification.files import Compare, check_shard_file
 
 # Decoded images that are in memory at once: enough for arithmetic in large pieces, and little at any image size.
@@ -80,7 +81,7 @@ class ShardReport:
         """The inverse of `to_json`."""
         content: dict[str, Any] = json.loads(data)
         return cls(
-            summary=content["summary"] and ShardSummary.from_json(content["summary"]),
+            summary=content["summary"] and ShardSummary.from_json(content["summary"].encode()),
             faults=Faults.from_json(content["faults"]),
             records=content["records"],
             same_bytes=content["same_bytes"],

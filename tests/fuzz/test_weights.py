@@ -1,0 +1,23 @@
+"""Damaged weights files. A process of its own reads them: the library for HDF5 is written in C."""
+
+import contextlib
+from pathlib import Path
+
+from tests.depth_models.helpers import write_random_weights
+from tests.fuzz.mutations import damaged, fuzz
+from transforms.depth_models.densedepth import describe_layers
+from transforms.depth_models.weights import inspect_weights, read_weights
+from transforms.errors import InputError
+
+
+def test_weights(tmp_path: Path) -> None:
+    original = write_random_weights(tmp_path / "tiny.h5", kind="metric", input_size=(64, 64)).read_bytes()
+    path = tmp_path / "damaged.h5"
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        with contextlib.suppress(InputError):
+            info = inspect_weights(path, "weights")
+            read_weights(path, "weights", describe_layers(info.architecture))
+
+    fuzz(damaged([original]), check, examples=60)
