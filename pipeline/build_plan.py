@@ -1,5 +1,6 @@
 """What a build will make, worked out before anything is written: inputs checked, shards counted, stages configured."""
 
+import itertools
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,17 +8,19 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from pipeline.options import BuildOptions
+from pipeline.options import NO_DEPTH, BuildOptions
 from tfds_builder.features import Labels, Schema
 from transforms import inputs
 from transforms.assets import AssetPaths
+from transforms.card import CARD_FILES
 from transforms.cross_product import CrossProduct, ShardLayout, held_out_pictures
 from transforms.depth import DepthSettings
 from transforms.depth_models import depth_model_kind
+from transforms.depth_models.locate import MODEL_NAMES
 from transforms.encoding import ExampleEncoding
 from transforms.errors import InputError
 from transforms.inputs import BadInput, Picture
-from transforms.metadata import DatasetMetadata
+from transforms.metadata import METADATA_FILES, DatasetMetadata
 from transforms.placements import PlacementRules, side_range
 from transforms.recipe import FORMAT, LOSSLESS, Recipe, fingerprint, make_recipe
 from transforms.shards import DatasetFiles
@@ -114,7 +117,7 @@ class BuildPlan:
             companions=self.companions,
             schema=self.schema,
             configuration=self.configuration,
-            skipped=tuple((bad.path, bad.reason) for bad in self.skipped),
+            skipped=tuple((inputs.printable(bad.path), inputs.printable(bad.reason)) for bad in self.skipped),
         )
 
     @cached_property
@@ -135,8 +138,7 @@ class BuildPlan:
         return [pictures[index] for index in held_out_pictures(self.layout.splits, self.options.split_by)]
 
     def _files(self, name: str) -> DatasetFiles:
-        options = self.options
-        return DatasetFiles(options.data_dir, name, options.version, options.file_format, options.config)
+        return _files(self.options, name)
 
 
 def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: None) -> BuildPlan:
@@ -149,6 +151,7 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     Raises:
         InputError: an input or a flag cannot be used; all bad inputs are named at once.
     """
+    _refuse_overlaps(options)
     depth = _depth_settings(options)
     depth_fingerprint = depth.fingerprint() if depth else None
     shortest, longest = side_range(options.image_size, options.fg_scale)
@@ -235,6 +238,25 @@ def _depth_settings(options: BuildOptions) -> DepthSettings | None:
         batch_size=options.depth_batch_size,
         bits=options.depth_bits,
     )
+
+
+def _files(options: BuildOptions, name: str) -> DatasetFiles:
+    return DatasetFiles(options.data_dir, name, options.version, options.file_format, options.config)
+
+
+def _refuse_overlaps(options: BuildOptions) -> None:
+    """A dataset among its own inputs would be listed by the next run, and --overwrite would delete inputs in it."""
+    given = {"--backgrounds": options.backgrounds, "--foregrounds": options.foregrounds}
+    if options.depth_model not in (NO_DEPTH, *MODEL_NAMES):
+        given["--depth_model"] = options.depth_model
+    for (flag, path), kind in itertools.product(given.items(), ("", "_background", "_foreground")):
+        files = _files(options, f"{options.name}{kind}")
+        written = [*METADATA_FILES, *CARD_FILES, files.shard_name("train", 0, 1)]
+        if place := inputs.find_overlap(path, files.directory, written):
+            raise InputError(
+                f"--data_dir: the dataset's folder {files.directory} and {flag} {path} lie in each other (at {place});"
+                " name another --data_dir, or keep the inputs in a folder beside it."
+            )
 
 
 def _refuse_bad_inputs(

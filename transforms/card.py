@@ -37,6 +37,7 @@ _PLACEMENTS = "images/placements.png"
 _BACKGROUNDS = "images/backgrounds.png"
 _FOREGROUNDS = "images/foregrounds.png"
 _FOREGROUND_MASKS = "images/foreground_masks.png"
+CARD_FILES = ("README.md", _EXAMPLES, _HISTOGRAMS, _PLACEMENTS, _BACKGROUNDS, _FOREGROUNDS, _FOREGROUND_MASKS)
 
 # Of the Hugging Face hub, by the number of examples below which they hold.
 _SIZE_CATEGORIES = {

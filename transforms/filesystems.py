@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -104,10 +104,7 @@ def _list_local(folder_or_glob: str, *, is_folder: bool) -> dict[str, int]:
 
 def _walk(root: str) -> Iterator[tuple[str, int]]:
     unreadable: list[OSError] = []
-    for folder, names, files in os.walk(root, followlinks=True, onerror=unreadable.append):
-        here = Path(folder).resolve()
-        # A link to a folder above would be followed for ever.
-        names[:] = [name for name in names if not here.is_relative_to((here / name).resolve())]
+    for folder, _, files in _walk_folders(root, unreadable.append):
         for path in (join(folder, name) for name in files):
             try:
                 yield path, Path(path).stat().st_size
@@ -116,6 +113,33 @@ def _walk(root: str) -> Iterator[tuple[str, int]]:
     for error in unreadable:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             yield f"{error.filename}/", 0
+
+
+def walk_folders(root: str) -> Iterator[tuple[str, Path]]:
+    """Every local folder that a listing of this one looks into, itself first: its name there, and where it really is.
+
+    Links are followed; nothing comes of what is not there or cannot be read.
+    """
+    for folder, real, _ in _walk_folders(root or ".", lambda _: None):
+        yield folder, real
+
+
+def _walk_folders(root: str, on_error: Callable[[OSError], None]) -> Iterator[tuple[str, Path, list[str]]]:
+    """Name, real place and file names of a folder and all below it, through links."""
+    for folder, names, files in os.walk(root, followlinks=True, onerror=on_error):
+        here = Path(folder).resolve()
+        # A link to a folder above would be followed for ever.
+        names[:] = [name for name in names if not here.is_relative_to((here / name).resolve())]
+        yield folder, here, files
+
+
+def matches(folder_or_glob: str, path: str) -> bool:
+    """Whether `list_files` of the former would list the latter if it were there."""
+    if not is_glob(folder_or_glob) or exists(folder_or_glob):
+        return path.startswith(f"{folder_or_glob.rstrip('/')}/")
+    with _accessible(folder_or_glob):
+        pattern = FileSystems.get_filesystem(folder_or_glob).translate_pattern(folder_or_glob)
+    return re.match(pattern, path) is not None
 
 
 def list_prefix(folder: str, prefix: str) -> dict[str, int]:

@@ -30,6 +30,9 @@ DESCRIPTION = (
     " and depth maps, for training background subtraction and monocular depth estimation."
 )
 
+# In a dataset's folder beside the card and shards.
+METADATA_FILES = ("statistics.json", "manifest.json", "features.json", "dataset_info.json")
+
 # TFDS does not need to know where a dataset is to describe it, and knows fewer filesystems than Beam.
 _NOWHERE = ""
 
