@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
+from pipeline import __version__
 from pipeline.options import NO_DEPTH, BuildOptions
 from tfds_builder.features import Labels, Schema
 from transforms import inputs
@@ -185,8 +186,12 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
 
 
 def made_with() -> dict[str, str]:
-    """Versions of the packages that bytes can depend on, and the kind of machine, as the manifest records them."""
-    return {package: version(package) for package in _RECORDED_PACKAGES} | {"machine": platform.machine()}
+    """Versions of this program and of the packages that bytes can depend on, and the kind of machine.
+
+    The manifest records them. The program's own version decides no bytes: the format does.
+    """
+    packages = {package: version(package) for package in _RECORDED_PACKAGES}
+    return {"fgbg-depth": __version__, **packages, "machine": platform.machine()}
 
 
 def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) -> int:

@@ -288,5 +288,5 @@ def _summarize(files: CutoutFiles, summary: dict[str, Any]) -> str:
         if len(doubts) > _MOST_TOLD:
             lines.append(f"    and {len(doubts) - _MOST_TOLD:,} more: see {aside}/{_RESULTS}")
     if summary["ready"]:
-        lines += ["", "  Next:", f"    python -m pipeline build --foregrounds {files.directory} --backgrounds ..."]
+        lines += ["", "  Next:", f"    fgbg build --foregrounds {files.directory} --backgrounds ..."]
     return "\n".join(lines)

@@ -297,10 +297,10 @@ BAD_FOREGROUNDS = {
         OPAQUE // np.array([1, 1, 1, 3], np.uint8),
         "is nowhere more than half opaque (largest alpha 85 of 255); its mask would be empty",
     ),
-    "opaque.png": (OPAQUE, "is fully opaque; cut it out first: python -m pipeline cutout"),
+    "opaque.png": (OPAQUE, "is fully opaque; cut it out first: fgbg cutout"),
     "photo.jpg": (
         encoded(BIG, "JPEG"),
-        "has no alpha channel; cut it out first: python -m pipeline cutout",
+        "has no alpha channel; cut it out first: fgbg cutout",
     ),
     "clear.png": (OPAQUE * np.array([1, 1, 1, 0], np.uint8), "is fully transparent; nothing would be pasted"),
     "web.png": (b"<html>", NO_PICTURE),

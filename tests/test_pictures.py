@@ -382,11 +382,11 @@ def test_large_foregrounds_are_reduced_to_four_times_their_placement(
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (RGB, "has no alpha channel; cut it out first: python -m pipeline cutout"),
+        (RGB, "has no alpha channel; cut it out first: fgbg cutout"),
         (np.dstack([RGB, GREY * 0]), "is fully transparent; nothing would be pasted"),
         (
             np.dstack([RGB, GREY * 0 + 255]),
-            "is fully opaque; cut it out first: python -m pipeline cutout",
+            "is fully opaque; cut it out first: fgbg cutout",
         ),
         (
             np.dstack([RGB, GREY // 2]),

@@ -112,10 +112,8 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
         if path.endswith("/"):
             bad.append(BadInput(path, "is a folder that cannot be read; mend its permissions or remove it"))
         elif folder := _doubtful_folder(below):
-            reason = (
-                f"is in {folder}, which another program may have made; rename that folder if its pictures are yours"
-            )
-            bad.append(BadInput(path, reason))
+            maker = "which another program may have made; rename that folder if its pictures are yours"
+            bad.append(BadInput(path, f"is in {folder}, {maker}"))
         elif below.suffix.lower() not in pictures.SUFFIXES:
             bad.append(BadInput(path, f"is no picture by its name (known suffixes: {' '.join(pictures.SUFFIXES)})"))
         elif reason := _unusable_name(label, class_name):

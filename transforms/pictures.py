@@ -73,7 +73,7 @@ def load_foreground(data: bytes, longest_side: int) -> Pixels:
     """
     image = decode_picture(data)
     if image.mode != "RGBA":
-        raise PictureError("has no alpha channel; cut it out first: python -m pipeline cutout")
+        raise PictureError("has no alpha channel; cut it out first: fgbg cutout")
     rgba = np.asarray(image)
     alpha = rgba[..., 3]
     if alpha.max() == 0:
@@ -83,7 +83,7 @@ def load_foreground(data: bytes, longest_side: int) -> Pixels:
             f"is nowhere more than half opaque (largest alpha {alpha.max()} of 255); its mask would be empty"
         )
     if alpha.min() == 255:
-        raise PictureError("is fully opaque; cut it out first: python -m pipeline cutout")
+        raise PictureError("is fully opaque; cut it out first: fgbg cutout")
     x, y, width, height = cv2.boundingRect(alpha)
     rgba = np.ascontiguousarray(rgba[y : y + height, x : x + width])
     reduction = OVERSAMPLING * longest_side / max(width, height)
