@@ -21,7 +21,7 @@ from transforms.depth_models.locate import MODEL_NAMES
 from transforms.encoding import ExampleEncoding
 from transforms.errors import InputError
 from transforms.inputs import BadInput, Picture
-from transforms.metadata import METADATA_FILES, DatasetMetadata
+from transforms.metadata import METADATA_FILES, DatasetMetadata, rehearse_metadata
 from transforms.placements import PlacementRules, side_range
 from transforms.recipe import FORMAT, LOSSLESS, Recipe, fingerprint, make_recipe
 from transforms.shards import DatasetFiles
@@ -143,7 +143,7 @@ class BuildPlan:
 
 
 def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: None) -> BuildPlan:
-    """Check all inputs and work out the build; nothing is written.
+    """Check all inputs, work out the build and rehearse its documents; nothing is written.
 
     Args:
         options: the flags.
@@ -182,6 +182,7 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     )
     plan = BuildPlan(options, backgrounds, foregrounds, skipped, recorded, recipe, depth, depth_fingerprint)
     _refuse_leaks(plan)
+    rehearse_metadata(plan.metadata, {split.name: split.size for split in plan.layout.splits})
     return plan
 
 

@@ -1,5 +1,6 @@
 """The command line: exit status, one sentence for every mistake, help, `plan`, and the progress that people see."""
 
+import json
 import os
 import pty
 import re
@@ -387,6 +388,7 @@ def test_plan_counts_and_writes_nothing(inputs: Inputs, tmp_path: Path, capfd: p
     assert re.search(r"fg_bg +80\b", out)
     assert re.search(r"train +48 +5\b", out)
     assert re.search(r"test +32 +4\b", out)
+    assert "from 64 examples made to see" in out
     assert "of depth" not in out
     assert not data_dir.exists()
     assert content(tmp_path) == before
@@ -396,6 +398,15 @@ def test_plan_counts_and_writes_nothing(inputs: Inputs, tmp_path: Path, capfd: p
     made = sum(path.stat().st_size for path in shard_files(data_dir))
     assert planned == pytest.approx(made, rel=0.1)
     assert len(shard_files(data_dir)) == 9
+
+
+def test_plan_of_few_examples(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folders = (f"--backgrounds={inputs.backgrounds}/street/*", f"--foregrounds={inputs.foregrounds}/cat/*")
+    flags = ("--placements=1", "--depth_model=none", "--image_size=48", f"--data_dir={tmp_path}")
+    assert commands.run(["plan", *folders, *flags]) == 0
+    out = capfd.readouterr().out
+    assert "= 8 examples of 48x48" in out
+    assert "from 8 examples made to see" in out
 
 
 def test_plan_with_depth(inputs: Inputs, weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -484,3 +495,108 @@ def test_as_a_command(tmp_path: Path) -> None:
 def test_name_of_the_companions(inputs: Inputs, tmp_path: Path) -> None:
     assert build(tmp_path, inputs, *FLAGS) == 0
     assert {path.name for path in tmp_path.iterdir()} == {NAME, f"{NAME}_background", f"{NAME}_foreground"}
+
+
+ODD_NAMES = (
+    *("a|b", "`x`", "<img src=x>", "**bold**", "_low_", "a,b", 'say "hi"', "back\\slash", "%s {0}", "$HOME"),
+    *(
+        "# one",
+        "-rf",
+        "é",
+        "e\u0301",
+        "👨\u200d👩",
+        "  in  side  ",
+        "\u200bzero",
+        "\u202eright",
+        "[x](y)",
+        "a.b..",
+        "`",
+        "~",
+    ),
+)
+
+
+def test_odd_names_are_stored_as_they_are(inputs: Inputs, tmp_path: Path) -> None:
+    import tensorflow_datasets as tfds
+
+    photos = tmp_path / "photos"
+    for name in ODD_NAMES:
+        (photos / name).mkdir(parents=True)
+        shutil.copy(inputs.backgrounds / "river/b0.png", photos / name / f"{name}.png")
+    odd = Inputs(photos, inputs.foregrounds)
+    assert build(tmp_path / "data", odd, *FLAGS, "--examples_per_shard=400") == 0
+    labels = tfds.builder_from_directory(dataset_folder(tmp_path / "data")).info.features
+    assert labels["bg"].names == sorted(f"{name}/{name}".strip() for name in ODD_NAMES)
+    assert labels["bg_class"].names == sorted(name.strip() for name in ODD_NAMES)
+    card = (dataset_folder(tmp_path / "data") / "README.md").read_text()
+    # As they are on a card, neither markup nor cells of their own.
+    for shown in (r"a\|b", r"\<img src=x\>", r"\*\*bold\*\*", r"\`x\`", r"\[x\](y)", r"back\\slash"):
+        assert f"\n| {shown} | 1 | 16 |\n" in card
+
+
+def test_names_that_are_not_utf_8_are_left_out_and_listed(
+    inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = Inputs(tmp_path / "photos", inputs.foregrounds)
+    shutil.copytree(inputs.backgrounds, bad.backgrounds)
+    for name in (b"Mu\xf1oz.png", b"`\xff`\n|.png", b"\xff/a.txt"):
+        path = bad.backgrounds / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(inputs.backgrounds / "river/b0.png", path)
+    assert build(tmp_path / "data", bad, *FLAGS) == 2
+    assert f"\n  {bad.backgrounds}/Mu\\xf1oz.png has a name that is not UTF-8, here escaped" in capfd.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+    assert build(tmp_path / "data", bad, *FLAGS, "--skip_bad_inputs") == 0
+    err = capfd.readouterr().err
+    folder = dataset_folder(tmp_path / "data")
+    listed = {one["path"]: one["reason"] for one in json.loads((folder / "manifest.json").read_text())["skipped"]}
+    not_utf_8 = "has a name that is not UTF-8, here escaped; rename it"
+    assert listed == {
+        f"{bad.backgrounds}/Mu\\xf1oz.png": not_utf_8,
+        f"{bad.backgrounds}/`\\xff`\\n|.png": not_utf_8,
+        f"{bad.backgrounds}/\\xff/a.txt": "is no picture by its name (known suffixes: .jpg .jpeg .png .webp .bmp .tif"
+        " .tiff)",
+    }
+    card = (folder / "README.md").read_text()
+    assert f"- `{bad.backgrounds}/Mu\\xf1oz.png` {not_utf_8}\n" in card
+    assert f"- `` {bad.backgrounds}/`\\xff`\\n|.png `` {not_utf_8}\n" in card
+    assert f"Left out: {bad.backgrounds}/Mu\\xf1oz.png {not_utf_8}\n" in err
+    assert commands.run(["verify", str(folder)]) == 0
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "transforms.metadata.make_tfds_files",
+        "transforms.metadata.make_statistics",
+        "transforms.metadata.make_manifest",
+        "transforms.metadata.to_json",
+        "transforms.card.render_card",
+        "transforms.card.pictures_sheet",
+    ],
+)
+def test_documents_that_cannot_be_made_fail_before_anything_is_written(
+    broken: str, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no such character")
+
+    monkeypatch.setattr(broken, fail)
+    with pytest.raises(UnicodeEncodeError):
+        build(tmp_path / "data", inputs, *FLAGS)
+    assert not (tmp_path / "data").exists()
+
+
+def test_manifest_knows_the_program(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    path = dataset_folder(tmp_path) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["made_with"]["fgbg-depth"] == __version__
+    # Another version goes on, and verifies, where the format is the same; manifests of before have none.
+    monkeypatch.setattr("pipeline.build_plan.__version__", "99.0.0")
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    del manifest["made_with"]["fgbg-depth"]
+    path.write_text(json.dumps(manifest))
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    assert commands.run(["verify", str(dataset_folder(tmp_path))]) == 0
