@@ -1,9 +1,11 @@
 """Packaging. Also what Beam ships to its workers: `--setup_file=./setup.py`."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+HERE = Path(__file__).parent
 PACKAGES = ("pipeline", "transforms", "tfds_builder")
 SAMPLES = "pipeline.samples"
 
@@ -35,9 +37,9 @@ BENCHMARK = ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"]
 
 setup(
     name="fgbg-depth",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.+)"', HERE.joinpath("pipeline", "__init__.py").read_text())[1],
     description="Datasets of foregrounds composited over backgrounds, with exact masks and depth maps, by Apache Beam",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=HERE.joinpath("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11,<3.14",

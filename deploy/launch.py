@@ -18,7 +18,7 @@ from transforms.errors import InputError, RunError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Launch a job and return the exit status, as that of `python -m pipeline`."""
+    """Launch a job and return the exit status, as that of `fgbg`."""
     try:
         launch(sys.argv[1:] if arguments is None else arguments)
     except InputError as error:

@@ -1,5 +1,6 @@
 """What a build will make, worked out before anything is written: inputs checked, shards counted, stages configured."""
 
+import itertools
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -8,17 +9,21 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pipeline.options import BuildOptions
+from pipeline import __version__
+from pipeline.options import NO_DEPTH, BuildOptions
 from tfds_builder.features import Labels, Schema
 from transforms import inputs
 from transforms.assets import AssetPaths
+from transforms.card import CARD_FILES
 from transforms.claims import Claim, Wording
 from transforms.cross_product import CrossProduct, ShardLayout, held_out_pictures
 from transforms.depth import DepthSettings
+from transforms.depth_models.locate import MODEL_NAMES
 from transforms.encoding import ExampleEncoding
 from transforms.errors import InputError
 from transforms.inputs import BadInput, Picture
-from transforms.metadata import DatasetMetadata
+from transforms.metadata import METADATA_FILES, DatasetMetadata, rehearse_metadata
+from transforms.naming import printable
 from transforms.placements import PlacementRules, side_range
 from transforms.recipe import FORMAT, LOSSLESS, Recipe, fingerprint, make_recipe
 from transforms.shards import DatasetFiles
@@ -131,7 +136,9 @@ class BuildPlan:
             companions=self.companions,
             schema=self.schema,
             configuration=self.configuration,
-            skipped=tuple((bad.path, bad.reason) for bad in self.skipped),
+            skipped=tuple(
+                (printable(bad.path, one_line=True), printable(bad.reason, one_line=True)) for bad in self.skipped
+            ),
         )
 
     @cached_property
@@ -155,7 +162,7 @@ class BuildPlan:
     def claim(self) -> Claim:
         """The claim to the folders of the dataset and its companions."""
         names = (self.options.name, *(f"{self.options.name}_{kind}" for kind in ("background", "foreground")))
-        folders = [self._place(name) for name in names]
+        folders = [_files(self.options, name) for name in names]
         return Claim(tuple(files.directory for files in folders), folders[0].work_folder, self.configuration, WORDING)
 
     @property
@@ -170,15 +177,11 @@ class BuildPlan:
         return _ENGINE_PACKAGES.get(engine, ()) + _FORMAT_PACKAGES.get(self.options.file_format, ())
 
     def _files(self, name: str) -> DatasetFiles:
-        return replace(self._place(name), claim=self.claim.ticket)
-
-    def _place(self, name: str) -> DatasetFiles:
-        options = self.options
-        return DatasetFiles(options.data_dir, name, options.version, options.file_format, options.config)
+        return replace(_files(self.options, name), claim=self.claim.ticket)
 
 
 def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: None) -> BuildPlan:
-    """Check all inputs and work out the build; nothing is written.
+    """Check all inputs, work out the build and rehearse its documents; nothing is written.
 
     Args:
         options: the flags.
@@ -187,6 +190,7 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     Raises:
         InputError: an input or a flag cannot be used; all bad inputs are named at once.
     """
+    _refuse_overlaps(options)
     depth = _depth_settings(options)
     depth_fingerprint = depth.fingerprint() if depth else None
     if depth and depth_fingerprint:
@@ -218,11 +222,14 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     )
     plan = BuildPlan(options, backgrounds, foregrounds, skipped, recorded, recipe, depth, depth_fingerprint)
     _refuse_leaks(plan)
+    rehearse_metadata(plan.metadata, {split.name: split.size for split in plan.layout.splits})
     return plan
 
 
 def made_with(*used: str) -> dict[str, str]:
-    """Versions of the packages that bytes can depend on, and the kind of machine, as the manifest records them.
+    """Versions of this program and of the packages that bytes can depend on, and the kind of machine.
+
+    The manifest records them. The program's own version decides no bytes: the format does.
 
     Args:
         *used: packages that only some datasets need.
@@ -231,7 +238,7 @@ def made_with(*used: str) -> dict[str, str]:
     for package in used:
         with suppress(PackageNotFoundError):  # what an engine needs is another's error to report
             versions[package] = version(package)
-    return versions | {"machine": platform.machine()}
+    return {"fgbg-depth": __version__, **versions, "machine": platform.machine()}
 
 
 def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) -> int:
@@ -283,6 +290,25 @@ def _depth_settings(options: BuildOptions) -> DepthSettings | None:
         batch_size=options.depth_batch_size,
         bits=options.depth_bits,
     )
+
+
+def _files(options: BuildOptions, name: str) -> DatasetFiles:
+    return DatasetFiles(options.data_dir, name, options.version, options.file_format, options.config)
+
+
+def _refuse_overlaps(options: BuildOptions) -> None:
+    """A dataset among its own inputs would be listed by the next run, and --overwrite would delete inputs in it."""
+    given = {"--backgrounds": options.backgrounds, "--foregrounds": options.foregrounds}
+    if options.depth_model not in (NO_DEPTH, *MODEL_NAMES):
+        given["--depth_model"] = options.depth_model
+    for (flag, path), kind in itertools.product(given.items(), ("", "_background", "_foreground")):
+        files = _files(options, f"{options.name}{kind}")
+        written = [*METADATA_FILES, *CARD_FILES, files.shard_name("train", 0, 1)]
+        if place := inputs.find_overlap(path, files.directory, written):
+            raise InputError(
+                f"--data_dir: the dataset's folder {files.directory} and {flag} {path} lie in each other (at {place});"
+                " name another --data_dir, or keep the inputs in a folder beside it."
+            )
 
 
 def _refuse_bad_inputs(

@@ -1,5 +1,7 @@
 """The command line: quiet start, signals, the exit status of an interrupt. `pipeline.commands` does the rest."""
 
+import importlib.util
+import io
 import logging
 import os
 import signal
@@ -8,7 +10,10 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
+from pipeline import __version__
+
 _INTERRUPTED = 1
+_WRONG_SYSTEM = 2
 # They write nothing that could be gone on from.
 _COMMANDS_WITHOUT_PROGRESS = ("plan", "verify", "report")
 
@@ -16,6 +21,12 @@ _COMMANDS_WITHOUT_PROGRESS = ("plan", "verify", "report")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 failed at run time, 2 wrong use or bad input."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        print(f"fgbg {__version__}")
+        return 0
+    if importlib.util.find_spec("fcntl") is None:
+        print("fgbg: This program runs on Linux and macOS; on Windows, use its Linux subsystem (WSL).", file=sys.stderr)
+        return _WRONG_SYSTEM
     _quieten()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -39,6 +50,9 @@ def _quieten() -> None:
     logging.basicConfig(level=logging.ERROR)
     for name in ("apache_beam", "absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As Python has it for stderr: a name that the terminal cannot show must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

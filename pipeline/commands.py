@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from pipeline import options
 from pipeline.run_build import run_build
 from pipeline.run_cutout import run_cutout
@@ -11,6 +13,7 @@ from pipeline.run_export import run_export
 from pipeline.run_plan import run_plan
 from pipeline.run_report import run_report
 from pipeline.run_verify import run_verify
+from transforms import filesystems
 from transforms.errors import InputError, RunError
 from transforms.naming import printable
 
@@ -30,6 +33,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name; its errors become one line each."""
     try:
         command, values, beam_flags = options.parse(arguments)
+        filesystems.use_options(PipelineOptions(beam_flags))
         _COMMANDS[command](values, beam_flags)
     except InputError as error:
         print(f"fgbg: {printable(str(error))}", file=sys.stderr)

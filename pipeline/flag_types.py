@@ -4,30 +4,59 @@ import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from transforms.naming import DATASET_NAME, VERSION
+from transforms.errors import InputError
+from transforms.naming import DATASET_NAME, VERSION, printable
 from transforms.recipe import LOSSLESS
 
 
-def local_path(path: str) -> str:
-    """A path that means the same in every process; URIs stay as they are."""
+def local_path(path: str, flag: str) -> str:
+    """A path that means the same in every process; URIs stay as they are.
+
+    Raises:
+        InputError: there is no such home folder or working directory, or other programs could not use the path.
+    """
     try:
-        return path if "://" in path else str(Path(path).expanduser().absolute())
-    except (RuntimeError, ValueError) as error:  # ~ of nobody; a NUL character
-        raise argparse.ArgumentTypeError(f"{path}: {error}; give another path") from None
+        absolute = path if "://" in path else str(Path(path).expanduser().absolute())
+    except RuntimeError:
+        raise InputError(
+            f"{flag}: {path} begins in a home folder that is not known; set HOME, or give a path that does not begin"
+            " with ~."
+        ) from None
+    except ValueError as error:  # a NUL character
+        raise InputError(f"{flag}: {printable(path)}: {error}; give another path.") from None
+    except FileNotFoundError:
+        raise InputError(
+            f"{flag}: {path} begins in the working directory, which was deleted; change to another, or give a path that"
+            " begins with /."
+        ) from None
+    try:
+        absolute.encode()
+    except UnicodeEncodeError:
+        # Neither JSON nor TFDS nor Beam's runners could hold it.
+        raise InputError(
+            f"{flag}: the path {printable(absolute)} is not UTF-8; rename the folder that is escaped here, or make a"
+            " link to it and give that."
+        ) from None
+    return absolute
 
 
 def local_output(text: str) -> str:
     """A folder on the local disk."""
+    text = path(text)
     if "://" in text:
         raise argparse.ArgumentTypeError(f"{text} is not on the local disk; export to a folder there, then upload that")
-    return local_path(path(text))
+    return text
 
 
 def path(text: str) -> str:
     """A path or URI."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
+    if text.startswith("file:/"):
+        plain = unquote(urlsplit(text).path)
+        raise argparse.ArgumentTypeError(f"{text} is a URL of a local file; give the plain path {plain}")
     return text
 
 

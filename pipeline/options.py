@@ -1,6 +1,7 @@
 """The command line's flags: what they are called, what they mean, and whether their values make sense."""
 
 import argparse
+import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import flag_types
+from transforms import filesystems
 from transforms.assets import PICTURE_MEMORY
 from transforms.cross_product import SPLIT_BY
 from transforms.cutting.models import GRABCUT, MODELS, NETWORKS
@@ -18,6 +20,8 @@ from transforms.recipe import LARGEST_IMAGE, MOST_EXAMPLES_PER_SHARD, MOST_PLACE
 from transforms.records import FILE_FORMATS
 
 NO_DEPTH = "none"
+
+_PATHS = frozenset(("directory", "backgrounds", "foregrounds", "photos", "output"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +131,11 @@ class OneSentenceParser(argparse.ArgumentParser):
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = OneSentenceParser(
-        prog="python -m pipeline",
+        prog="fgbg",
         description="Make a dataset of foregrounds composited over backgrounds, with exact masks and depth maps.",
-        epilog="With no command, or an option first, the command is `build`. `python -m pipeline build --help`"
-        " lists its"
-        " flags. Flags that are not listed there go to Apache Beam (--runner, --direct_num_workers, --project, ...).",
+        epilog="With no command, or an option first, the command is `build`. `fgbg build --help` lists its flags. Flags"
+        " that are not listed there go to Apache Beam (--runner, --direct_num_workers, --project, ...)."
+        " `fgbg --version` alone prints the version of this program.",
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
@@ -257,6 +261,7 @@ def add_build_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("depth")
     group.add_argument(
         "--depth_model",
+        type=flag_types.path,
         default="mini",
         metavar="MODEL",
         help="`mini` (small, bundled, relative depth), `nyu` or `kitti` (DenseDepth, metres), the path of a weights"
@@ -329,6 +334,7 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("depth")
     group.add_argument(
         "--depth_model",
+        type=flag_types.path,
         metavar="MODEL",
         help="what it was made with: `mini`, `nyu`, `kitti` or the path of its weights file, to predict depth again for"
         " a sample (default: depth is not predicted again)",
@@ -425,32 +431,43 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any, list[str]]:
     values, beam_flags = parser.parse_known_args(arguments)
     fields = vars(values)
     command = fields.pop("command")
-    for kind, options in (("export", ExportOptions), ("report", ReportOptions)):
-        if command == kind:
-            return command, options(**fields | {"directory": flag_types.local_path(fields["directory"])}), beam_flags
-    if command == "cutout":
-        paths = {name: flag_types.local_path(fields[name]) for name in ("photos", "output")}
-        return command, CutoutOptions(**fields | paths), beam_flags
-    return command, (_verify_options if command == "verify" else _build_options)(fields), beam_flags
-
-
-def _verify_options(fields: dict[str, Any]) -> VerifyOptions:
-    model = fields.pop("depth_model")
-    paths = {name: value and flag_types.local_path(value) for name, value in fields.items()}
-    return VerifyOptions(**paths, depth_model=model and _model(model))
+    if command in ("build", "plan"):
+        return command, _build_options(fields), beam_flags
+    for name in _PATHS.intersection(fields):
+        flag = "DIR" if name == "directory" else f"--{name}"
+        fields[name] = fields[name] and flag_types.local_path(fields[name], flag)
+    if command == "verify":
+        fields["depth_model"] = fields["depth_model"] and _model(fields["depth_model"])
+    options = {"verify": VerifyOptions, "report": ReportOptions, "export": ExportOptions, "cutout": CutoutOptions}
+    return command, options[command](**fields), beam_flags
 
 
 def _build_options(fields: dict[str, Any]) -> BuildOptions:
     for kind in ("backgrounds", "foregrounds"):
-        fields[kind] = flag_types.local_path(fields[kind] or str(samples_folder() / kind))
-    fields["data_dir"] = flag_types.local_path(fields["data_dir"] or _default_data_dir())
+        fields[kind] = flag_types.local_path(fields[kind] or str(samples_folder() / kind), f"--{kind}")
+    fields["data_dir"] = flag_types.local_path(fields["data_dir"] or _default_data_dir(), "--data_dir")
     return BuildOptions(**fields | {"depth_model": _model(fields["depth_model"])})
 
 
 def _model(model: str) -> str:
     """Paths of weights as paths that mean the same in every process; names as they are."""
+    if "://" in model:
+        filesystems.require_known_scheme(model)
     named = model in (NO_DEPTH, *MODEL_NAMES) or not ("/" in model or Path(model).exists())
-    return model if named else flag_types.local_path(model)
+    return model if named else flag_types.local_path(model, "--depth_model")
+
+
+def describe_unknown(unknown: Sequence[str], command: str, known: Sequence[str]) -> str:
+    """What a person can do about arguments that no flag takes.
+
+    >>> describe_unknown(["--sed=3"], "build", ["--seed"])
+    'did you mean --seed?'
+    """
+    if os.path.lexists(unknown[0]):
+        pattern = Path(unknown[0]).parent / f"*{Path(unknown[0]).suffix}"
+        return f"if the shell made several paths of a pattern, put the pattern into quotes, such as '{pattern}'."
+    close = difflib.get_close_matches(unknown[0].split("=")[0], known, 1)
+    return f"did you mean {close[0]}?" if close else f"see `fgbg {command} --help`."
 
 
 def samples_folder() -> Path:
@@ -462,14 +479,17 @@ def samples_folder() -> Path:
 def flags_of(command: str) -> list[argparse.Action]:
     """The flags of a command."""
     parser = argparse.ArgumentParser()
-    add_flags = {"verify": add_verify_flags, "report": add_report_flags, "cutout": add_cutout_flags}.get(
-        command, add_build_flags
-    )
-    add_flags(parser)
+    add_flags = {
+        "verify": add_verify_flags,
+        "report": add_report_flags,
+        "cutout": add_cutout_flags,
+        "export": add_export_flags,
+    }
+    add_flags.get(command, add_build_flags)(parser)
     return parser._actions
 
 
 def _default_data_dir() -> str:
     from tensorflow_datasets.core import constants  # takes a second, and is needed without --data_dir alone
 
-    return str(Path(constants.DATA_DIR).expanduser())
+    return constants.DATA_DIR

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -31,7 +30,7 @@ from transforms.cutting.cut_out import CutOutPhotos, CutoutSettings
 from transforms.cutting.files import CutoutFiles, Photo, Record
 from transforms.cutting.models import network_sha256
 from transforms.errors import InputError, RunError
-from transforms.inputs import BadInput, find_pictures, root_folder
+from transforms.inputs import BadInput, find_overlap, find_pictures
 from transforms.metadata import to_json
 from transforms.pictures import Pixels
 from transforms.recipe import fingerprint
@@ -99,11 +98,7 @@ def _refuse_missing_packages() -> None:
 
 def _refuse_overlap(options: CutoutOptions) -> None:
     """Cut-outs among the photographs would be cut out again, and could replace them."""
-    photos, output = (
-        (path if "://" in path else str(Path(path).resolve())).rstrip("/") + "/"
-        for path in (root_folder(options.photos), options.output)
-    )
-    if photos.startswith(output) or output.startswith(photos):
+    if find_overlap(options.photos, options.output):
         raise InputError(
             f"--output: {options.output} and the photographs of --photos {options.photos} lie in each other; name a"
             " folder beside them."
@@ -298,5 +293,5 @@ def _summarize(files: CutoutFiles, summary: dict[str, Any]) -> str:
         if len(doubts) > _MOST_TOLD:
             lines.append(f"    and {len(doubts) - _MOST_TOLD:,} more: see {aside}/{_RESULTS}")
     if summary["ready"]:
-        lines += ["", "  Next:", f"    python -m pipeline build --foregrounds {files.directory} --backgrounds ..."]
+        lines += ["", "  Next:", f"    fgbg build --foregrounds {files.directory} --backgrounds ..."]
     return "\n".join(lines)

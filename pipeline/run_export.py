@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console import quiet_libraries
-from pipeline.options import ExportOptions
+from pipeline.options import ExportOptions, describe_unknown, flags_of
 from pipeline.progress import shown_progress
 from pipeline.resume import refuse_claimed, shard_sizes
 from transforms import filesystems
@@ -60,7 +60,8 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
         RunError: the export stopped; finished parts are kept.
     """
     if other_flags:
-        raise InputError(f"`export` has no flag {other_flags[0]}; see `python -m pipeline export --help`.")
+        known = [option for action in flags_of("export") for option in action.option_strings]
+        raise InputError(f"`export` does not know {other_flags[0]}; {describe_unknown(other_flags, 'export', known)}")
     if options.format == "coco" and importlib.util.find_spec("pycocotools") is None:
         raise InputError("--format coco needs pycocotools; install it with: pip install 'fgbg-depth[coco]'")
     dataset = open_finished(options.directory)

@@ -44,6 +44,7 @@ class Estimate:
     """What an example takes.
 
     Attributes:
+        made: how many examples were made to find out.
         kind_bytes: encoded bytes of each kind.
         record_bytes: bytes of the whole record.
         composite_seconds: of one core, to composite and encode it.
@@ -52,6 +53,7 @@ class Estimate:
         depth_seconds: of the whole machine, to predict its depth.
     """
 
+    made: int
     kind_bytes: dict[str, float]
     record_bytes: float
     composite_seconds: float
@@ -157,6 +159,7 @@ def measure(plan: BuildPlan) -> Estimate:
     kinds = [name for name, value in encoded[0].items() if isinstance(value, bytes)]
     pictures, picture_seconds = measure_pictures(plan)
     return Estimate(
+        made=len(placements),
         kind_bytes={kind: float(np.mean([len(fields[kind]) for fields in encoded])) for kind in kinds},  # type: ignore[arg-type]
         record_bytes=float(np.mean([len(record) for record in records])) + _RECORD_FRAME,
         composite_seconds=composite_seconds / len(placements),
@@ -205,7 +208,7 @@ def describe_plan(plan: BuildPlan, estimate: Estimate) -> str:
     lines += ["", f"  {'split':8}{'examples':>12}{'shards':>12}"]
     lines += [f"  {s.name:8}{s.size:>12,}{plan.layout.shards_of(s):>12,}" for s in plan.layout.splits]
     total = format_bytes(estimate.record_bytes * size)
-    lines += ["", f"  About {total} in {plan.layout.num_shards:,} shards, from {_SAMPLE} examples made to see."]
+    lines += ["", f"  About {total} in {plan.layout.num_shards:,} shards, from {estimate.made} examples made to see."]
     core_seconds = estimate.composite_seconds + estimate.pictures * estimate.picture_seconds
     per_worker = core_seconds * size
     if estimate.depth_seconds:

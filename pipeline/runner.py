@@ -1,6 +1,5 @@
 """Beam's runners as the commands need them: from flags to options, to a pipeline, to a job; errors in one sentence."""
 
-import difflib
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineResult
 
-from pipeline.options import OneSentenceParser, flags_of
+from pipeline.options import OneSentenceParser, describe_unknown, flags_of
 from transforms.errors import InputError, RunError
 
 _LOCAL_RUNNER = "FnApiRunner"
@@ -48,18 +47,14 @@ def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOption
     Raises:
         InputError: Beam does not know a flag either, or the runner is refused.
     """
-    parser = _BeamParser(
-        prog=f"python -m pipeline {command}", add_help=False, allow_abbrev=False, conflict_handler="resolve"
-    )
+    parser = _BeamParser(prog=f"fgbg {command}", add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for kind in PipelineOptions.__subclasses__():
         kind._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(flags))
     if unknown:
         ours = [option for action in flags_of(command) for option in action.option_strings]
         theirs = [option for action in parser._actions for option in action.option_strings]
-        name = unknown[0].split("=")[0]
-        close = difflib.get_close_matches(name, [*ours, *theirs], 1)
-        hint = f"did you mean {close[0]}?" if close else f"see `python -m pipeline {command} --help`."
+        hint = describe_unknown(unknown, command, [*ours, *theirs])
         raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
     return complete_beam_options(PipelineOptions(list(flags)), all_cores=command in ("verify", "report"))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 
 from tfds_builder.features import Labels, Schema
@@ -80,3 +81,13 @@ def make_schema(image_size: int = 16, *, lossless: bool = True, depth_bits: int 
         depth_bits=depth_bits,
         depth_kind=depth_bits and "metric",
     )
+
+
+def without_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user of a container who is in no list of users."""
+    monkeypatch.delenv("HOME", raising=False)
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)

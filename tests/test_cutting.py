@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from tests.pictures_helpers import cutout, encoded, photo
+from tests.pictures_helpers import cutout, encoded, photo, without_home
 from transforms.cutting import cut_out as stage
 from transforms.cutting import matting, models
 from transforms.cutting.cut_out import cut_out, load_photo
@@ -356,6 +356,19 @@ def test_a_network_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "(Network is unreachable)" in told
     assert "--model grabcut" in told
     assert "\n" not in told
+
+
+def test_networks_of_a_user_without_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("U2NET_HOME", raising=False)
+    without_home(monkeypatch)
+    with pytest.raises(InputError) as caught:
+        models.load_model("u2net")
+    assert str(caught.value) == (
+        "--model u2net: networks are kept in the home folder, which is not known; set HOME, or set U2NET_HOME to the"
+        " folder that holds them."
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 # Files

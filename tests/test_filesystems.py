@@ -2,12 +2,13 @@
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.filesystem import BeamIOError, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 
@@ -66,8 +67,45 @@ def test_object_stores_are_listed_by_beam() -> None:
 
 @pytest.mark.parametrize("access", [filesystems.exists, filesystems.list_files])
 def test_paths_that_beam_does_not_know_are_told(access: Callable[[str], object]) -> None:
-    with pytest.raises(InputError, match="Cannot use nowhere://bucket: Unable to get filesystem"):
+    with pytest.raises(InputError) as caught:
         access("nowhere://bucket")
+    assert str(caught.value) == (
+        "Cannot use nowhere://bucket: there are no nowhere:// paths, only those of the local disk and gs://, s3://,"
+        " azfs://, hdfs://."
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("gs://b/x", "gs:// needs a package, pip install 'fgbg-depth[gcp]'."),
+        ("s3://b/x", "s3:// needs a package, pip install 'apache-beam[aws]'; credentials are those of boto3, or"),
+        (
+            "azfs://a/b",
+            "azfs:// needs a package, pip install 'apache-beam[azure]'; it also needs --azure_connection_str",
+        ),
+        (
+            "hdfs://a",
+            "hdfs:// needs a package, pip install 'apache-beam[hadoop]'; it also needs --hdfs_host=..., --hdf",
+        ),
+    ],
+)
+def test_clouds_whose_package_is_missing_are_told(monkeypatch: pytest.MonkeyPatch, path: str, told: str) -> None:
+    for package in ("google.cloud.storage", "boto3", "azure", "hdfs"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError) as caught:
+        filesystems.list_files(path)
+    assert str(caught.value).startswith(f"Cannot use {path}: {told}")
+
+
+def test_what_fails_in_a_cloud_is_told_without_what_beam_says_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        inner = BeamIOError("List operation failed", {"cloud://bucket/": ValueError("no such bucket")})
+        raise BeamIOError("Match operation failed", {"cloud://bucket/**": inner})
+
+    monkeypatch.setattr(_Cloud, "match", refuse)
+    with pytest.raises(InputError, match=r"^Cannot use cloud://bucket: no such bucket$"):
+        filesystems.list_files("cloud://bucket")
 
 
 def test_files_are_read_as_they_are_stored(tmp_path: Path) -> None:

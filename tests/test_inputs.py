@@ -13,7 +13,7 @@ from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.options import parse
 from tests.pictures_helpers import bomb, cutout, encoded, photo, write
 from transforms.errors import InputError
-from transforms.inputs import check_backgrounds, check_foregrounds, find_pictures
+from transforms.inputs import check_backgrounds, check_foregrounds, find_overlap, find_pictures
 
 
 def find(folder_or_glob: Path | str) -> list[tuple[str, str]]:
@@ -50,10 +50,27 @@ def test_suffixes(tmp_path: Path, name: str) -> None:
     [
         ".DS_Store", "Thumbs.db", "THUMBS.DB", "desktop.ini", ".hidden.png", "._a.png", ".git/b.png",
         "dog/.cache/b.png", "lost+found/b.png", "__MACOSX/b.png", "__MACOSX/dog/._b.png",
+        "@eaDir/a.png/SYNOPHOTO_THUMB_XL.jpg", "dog/@eaDir/b.png", "#recycle/b.png", "@Recycle/b.png",
+        "@__thumb/b.png", "@Recently-Snapshot/b.png", "$RECYCLE.BIN/S-1-5/b.png", "System Volume Information/b.png",
+        "Network Trash Folder/b.png", ".AppleDouble/b.png", ".picasaoriginals/b.png", "Picasa.ini", "Icon\r",
+        "Catalog Previews.lrdata/A/b.jpg", "ehthumbs.db",
     ],
 )  # fmt: skip
 def test_litter_is_passed_over(tmp_path: Path, name: str) -> None:
     assert find(fill(tmp_path, "a.png", name)) == [("a", "unclassified")]
+
+
+@pytest.mark.parametrize("folder", ["Photos Library.photoslibrary", "RECYCLER", "recycled", "Temporary Items"])
+def test_folders_that_a_person_may_have_made_do_not_vanish(tmp_path: Path, folder: str) -> None:
+    reason = f"is in {folder}, which another program may have made; rename that folder if its pictures are yours"
+    assert refused(fill(tmp_path, "a.png", f"dog/{folder}/b.png")) == {"b.png": reason}
+
+
+@pytest.mark.parametrize(
+    "name", ["@someone/b.png", "#trees/b.png", "thumbnails/b.png", "previews/b.png", "trash/b.png"]
+)
+def test_folders_of_people_are_inputs(tmp_path: Path, name: str) -> None:
+    assert [label for label, _ in find(fill(tmp_path, "a.png", name))] == sorted(("a", name[:-4]))
 
 
 def test_a_hidden_folder_may_hold_the_inputs(tmp_path: Path) -> None:
@@ -152,17 +169,54 @@ def test_names_as_systems_make_them(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a\nb.png", "a\tb.png", "a\x7f.png", "a\u2028b.png", " .png", os.fsdecode(b"\xff.png")]
+    ("name", "shown"),
+    [
+        ("a\nb.png", "a\\nb.png"),
+        ("a\tb.png", "a\\tb.png"),
+        ("a\x7f.png", "a\\x7f.png"),
+        ("a\x85b.png", "a\\x85b.png"),
+        ("a\u2028b.png", "a\\u2028b.png"),
+    ],
 )
-def test_names_that_no_label_file_can_hold(tmp_path: Path, name: str) -> None:
-    assert refused(fill(tmp_path, name)) == {
-        name: "has a control character in its name, or no name but spaces; rename it"
-    }
+def test_names_that_no_label_file_can_hold(tmp_path: Path, name: str, shown: str) -> None:
+    _, (bad,) = find_pictures(str(fill(tmp_path, name)), "--backgrounds")
+    assert str(bad) == f"{tmp_path}/{shown} has a control character in its name, here escaped; rename it"
+
+
+@pytest.mark.parametrize("name", [b"Mu\xf1oz.png", b"\xff.png", b"Mu\xf1oz/a.png"])
+def test_names_that_are_not_utf_8(tmp_path: Path, name: bytes) -> None:
+    _, (bad,) = find_pictures(str(fill(tmp_path, os.fsdecode(name))), "--backgrounds")
+    shown = name.decode("utf-8", "backslashreplace")
+    assert str(bad) == f"{tmp_path}/{shown} has a name that is not UTF-8, here escaped; rename it"
+    # The file itself can still be found.
+    assert Path(bad.path).exists()
+
+
+@pytest.mark.parametrize("name", [" .png", "\u3000.png", " /a.png", "\u00a0/a.png"])
+def test_names_of_nothing_but_spaces(tmp_path: Path, name: str) -> None:
+    reason = "has no name but spaces, or lies in a folder that has none; rename it"
+    assert refused(fill(tmp_path, name)) == {Path(name).name: reason}
 
 
 def test_names_that_differ_in_the_suffix_alone(tmp_path: Path) -> None:
     fill(tmp_path, "dog/a.jpg", "dog/a.png", "cat/a.png", "dog/A.jpg")
     assert refused(tmp_path) == {"a.png": f"has the same name as {tmp_path}/dog/a.jpg but for the suffix; rename one"}
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (("a .png", "a.png"), "spaces at its ends, which are not stored"),
+        (("a .jpg", "a.png"), "spaces at its ends, which are not stored"),
+        ((" a.png", "a.png"), "spaces at its ends, which are not stored"),
+        (("a .jpg", "a .png"), "the suffix"),
+    ],
+)
+def test_names_that_differ_in_spaces_alone(tmp_path: Path, names: tuple[str, str], why: str) -> None:
+    first, second = sorted(names)
+    assert refused(fill(tmp_path, *names)) == {
+        second: f"has the same name as {tmp_path}/{first} but for {why}; rename one"
+    }
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "a.gif", "a.heic", "noname", "a.png.part"])
@@ -243,10 +297,10 @@ BAD_FOREGROUNDS = {
         OPAQUE // np.array([1, 1, 1, 3], np.uint8),
         "is nowhere more than half opaque (largest alpha 85 of 255); its mask would be empty",
     ),
-    "opaque.png": (OPAQUE, "is fully opaque; cut it out first: python -m pipeline cutout"),
+    "opaque.png": (OPAQUE, "is fully opaque; cut it out first: fgbg cutout"),
     "photo.jpg": (
         encoded(BIG, "JPEG"),
-        "has no alpha channel; cut it out first: python -m pipeline cutout",
+        "has no alpha channel; cut it out first: fgbg cutout",
     ),
     "clear.png": (OPAQUE * np.array([1, 1, 1, 0], np.uint8), "is fully transparent; nothing would be pasted"),
     "web.png": (b"<html>", NO_PICTURE),
@@ -315,3 +369,86 @@ def test_a_new_picture_changes_the_fingerprint(tmp_path: Path) -> None:
     assert plan(tmp_path).configuration["fingerprint"] == before
     write(tmp_path / "bg/a.png", photo(seed=1))
     assert plan(tmp_path).configuration["fingerprint"] != before
+
+
+# Where the dataset must not lie.
+
+
+@pytest.mark.parametrize(
+    ("backgrounds", "data_dir", "place"),
+    [
+        ("photos", "photos", "photos/fg_bg_depth/1.0.0/statistics.json"),
+        ("photos", "photos/data", "photos/data/fg_bg_depth/1.0.0/statistics.json"),
+        ("photos", "photos/not/there/yet", "photos/not/there/yet/fg_bg_depth/1.0.0/statistics.json"),
+        ("photos", "elsewhere/../photos", "photos/fg_bg_depth/1.0.0/statistics.json"),
+        ("photos/**", "photos", "photos/fg_bg_depth/1.0.0/statistics.json"),
+        ("photos/**/*.png", "photos", "photos/fg_bg_depth/1.0.0/images/examples.png"),
+        ("photos/*/*/*", "photos", "photos/fg_bg_depth/1.0.0/statistics.json"),
+        ("photos", "linked", "photos/fg_bg_depth/1.0.0/statistics.json"),
+        ("linked/*/*/*.json", "photos", "linked/fg_bg_depth/1.0.0/statistics.json"),
+        ("links", "target", "links/deeper/fg_bg_depth/1.0.0/statistics.json"),
+        ("links", "target/more", "links/deeper/more/fg_bg_depth/1.0.0/statistics.json"),
+        ("target/fg_bg_depth/1.0.0", "target", "target/fg_bg_depth/1.0.0"),
+        ("target/fg_bg_depth/1.0.0/photos", "target", "target/fg_bg_depth/1.0.0/photos"),
+        ("target/fg_bg_depth_foreground/1.0.0/*.png", "target", "target/fg_bg_depth_foreground/1.0.0"),
+        ("inward", "target", "inward/shown"),
+    ],
+)
+def test_a_dataset_among_its_inputs_is_refused(tmp_path: Path, backgrounds: str, data_dir: str, place: str) -> None:
+    write(tmp_path / "photos/a.png", photo())
+    write(tmp_path / "fg/a.png", cutout())
+    for link, target in (
+        ("linked", "photos"),
+        ("links/deeper", "target"),
+        ("inward/shown", "target/fg_bg_depth/1.0.0"),
+    ):
+        (tmp_path / target).mkdir(parents=True, exist_ok=True)
+        (tmp_path / link).parent.mkdir(exist_ok=True)
+        (tmp_path / link).symlink_to(tmp_path / target)
+    with pytest.raises(InputError) as caught:
+        plan(tmp_path, f"--backgrounds={tmp_path}/{backgrounds}", f"--data_dir={tmp_path}/{data_dir}")
+    told = str(caught.value)
+    assert told.startswith("--data_dir: the dataset's folder ")
+    assert f"/1.0.0 and --backgrounds {tmp_path}/{backgrounds} lie in each other (at {tmp_path}/{place})" in told
+
+
+@pytest.mark.parametrize(
+    ("backgrounds", "data_dir"),
+    [
+        ("data/photos", "data"),  # beside the dataset
+        ("data/*/*.png", "data"),  # does not look so deep
+        ("data/**/*.jpg", "data"),  # nothing that is written has this suffix
+        ("photos", "photos/.data"),  # hidden
+        ("data/fg_bg_depth/2.0.0", "data"),  # no folder of this version
+    ],
+)
+def test_a_dataset_beside_its_inputs_is_fine(tmp_path: Path, backgrounds: str, data_dir: str) -> None:
+    for folder in ("photos", "data/photos", "data/fg_bg_depth/2.0.0"):
+        write(tmp_path / folder / "a.png", photo())
+        write(tmp_path / folder / "b.jpg", photo(seed=1))
+    write(tmp_path / "fg/a.png", cutout())
+    flags = (f"--backgrounds={tmp_path}/{backgrounds}", f"--data_dir={tmp_path}/{data_dir}", "--skip_bad_inputs")
+    assert plan(tmp_path, *flags).backgrounds
+
+
+def test_weights_in_the_folder_that_overwriting_deletes(tmp_path: Path) -> None:
+    write(tmp_path / "bg/a.png", photo())
+    write(tmp_path / "fg/a.png", cutout())
+    weights = write(tmp_path / "out/fg_bg_depth/1.0.0/mine.h5", b"")
+    with pytest.raises(InputError, match=f"and --depth_model {weights} lie in each other"):
+        plan(tmp_path, f"--depth_model={weights}")
+
+
+@pytest.mark.parametrize(
+    ("given", "folder", "place"),
+    [
+        ("gs://a/photos", "gs://a/photos/data", "gs://a/photos/data/x.png"),
+        ("gs://a/photos/*", "gs://a/photos/data", None),
+        ("gs://a/photos", "gs://a/photos2", None),
+        ("gs://a/data/photos", "gs://a/data", "gs://a/data/photos"),
+        ("/photos", "gs://a/photos", None),
+    ],
+)
+def test_overlaps_in_object_stores(monkeypatch: pytest.MonkeyPatch, given: str, folder: str, place: str | None) -> None:
+    monkeypatch.setattr("transforms.filesystems.exists", lambda _: False)
+    assert find_overlap(given, folder, ["x.png"]) == place

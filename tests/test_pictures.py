@@ -501,11 +501,11 @@ def test_pillow_does_not_warn(file_format: str) -> None:
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (RGB, "has no alpha channel; cut it out first: python -m pipeline cutout"),
+        (RGB, "has no alpha channel; cut it out first: fgbg cutout"),
         (np.dstack([RGB, GREY * 0]), "is fully transparent; nothing would be pasted"),
         (
             np.dstack([RGB, GREY * 0 + 255]),
-            "is fully opaque; cut it out first: python -m pipeline cutout",
+            "is fully opaque; cut it out first: fgbg cutout",
         ),
         (
             np.dstack([RGB, GREY // 2]),

@@ -45,7 +45,7 @@ _NOT_OURS = {
 class FgBgDepthConfig(tfds.core.BuilderConfig):
     """Which pictures, and what is made of them.
 
-    All but the first two are flags of `python -m pipeline build`, with their names, meanings and defaults. What holds
+    All but the first two are flags of `fgbg build`, with their names, meanings and defaults. What holds
     two numbers there is text here, too: `fg_scale="0.3,0.5"`.
 
     Attributes:
@@ -93,7 +93,7 @@ class FgBgDepthConfig(tfds.core.BuilderConfig):
 class PipelineBuilder(FileReaderBuilder):
     """A dataset that the pipeline makes.
 
-    Without a config, which is `full`, it is DATA_DIR/NAME/VERSION, where `python -m pipeline build` makes it as well
+    Without a config, which is `full`, it is DATA_DIR/NAME/VERSION, where `fgbg build` makes it as well
     and where TFDS finds it without any code of ours. Every other config has a folder of its own, as is usual.
     """
 

@@ -5,6 +5,7 @@ made again at any time.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,7 @@ _PLACEMENTS = "images/placements.png"
 _BACKGROUNDS = "images/backgrounds.png"
 _FOREGROUNDS = "images/foregrounds.png"
 _FOREGROUND_MASKS = "images/foreground_masks.png"
+CARD_FILES = ("README.md", _EXAMPLES, _HISTOGRAMS, _PLACEMENTS, _BACKGROUNDS, _FOREGROUNDS, _FOREGROUND_MASKS)
 
 # Of the Hugging Face hub, by the number of examples below which they hold.
 _SIZE_CATEGORIES = {
@@ -93,6 +95,21 @@ def write_card(
     ]
     files.write(_FOREGROUND_MASKS, pictures_sheet(masks, names))
     files.write("README.md", render_card(statistics, manifest, files).encode())
+
+
+def rehearse_card(statistics: dict[str, Any], manifest: dict[str, Any], files: DatasetFiles) -> None:
+    """Make what stands on the card of names and text, in memory: what cannot be written fails here.
+
+    Args:
+        statistics: as for `write_card`, of any values.
+        manifest: as for `write_card`.
+        files: the dataset, which need not exist.
+    """
+    render_card(statistics, manifest, files).encode()
+    for kind in ("backgrounds", "foregrounds"):
+        labels = [one["label"] for one in manifest["inputs"][kind]]
+        names = [labels[i] for i in _shown(len(labels))]
+        pictures_sheet([np.zeros((1, 1, 3), np.uint8)] * len(names), names)
 
 
 def render_card(statistics: dict[str, Any], manifest: dict[str, Any], files: DatasetFiles) -> str:
@@ -298,7 +315,7 @@ def _classes_table(side: str, field: str, statistics: dict[str, Any], manifest: 
     counts = statistics["placements"][field]
     classes = [one["class"] for one in manifest["inputs"][f"{side}s"]]
     ordered = sorted(counts, key=lambda name: (-counts[name], name))
-    rows = [(name or "-", f"{classes.count(name):,}", f"{counts[name]:,}") for name in ordered[:_MOST_CLASSES]]
+    rows = [(_text(name), f"{classes.count(name):,}", f"{counts[name]:,}") for name in ordered[:_MOST_CLASSES]]
     if left := len(ordered) - len(rows):
         rows.append((f"{left} more", "", ""))
     return _table((f"{side} class", "pictures", "examples"), rows)
@@ -323,7 +340,7 @@ def _how(manifest: dict[str, Any]) -> str:
     ]
     if depth := manifest["depth_model"]:
         lines.append(
-            f"- **depth**: predicted for each composite by `{depth['weights']}` (sha256 {depth['sha256'][:12]}…,"
+            f"- **depth**: predicted for each composite by {_code(depth['weights'])} (sha256 {depth['sha256'][:12]}…,"
             f" {depth['engine']},"
             f" {depth['precision']}, input {depth['input_size'][0]}x{depth['input_size'][1]}),"
             f" {depth['kind']}. {manifest['depth_meaning']} metres = clip(10 / y, 0.1, 10) of the network's output y,"
@@ -342,13 +359,32 @@ def _held_out(manifest: dict[str, Any]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - _MOST_CLASSES} more (see `manifest.json`)" if len(names) > _MOST_CLASSES else ""
-    return " In `test` alone: " + ", ".join(f"`{name}`" for name in names[:_MOST_CLASSES]) + more + "."
+    return " In `test` alone: " + ", ".join(map(_code, names[:_MOST_CLASSES])) + more + "."
 
 
 def _skipped(manifest: dict[str, Any]) -> str:
     if not manifest["skipped"]:
         return "None."
-    return "\n".join(f"- `{one['path']}` {one['reason']}" for one in manifest["skipped"])
+    return "\n".join(f"- {_code(one['path'])} {_text(one['reason'])}" for one in manifest["skipped"])
+
+
+def _text(text: str) -> str:
+    """Text that is neither Markdown nor HTML, whatever it says.
+
+    >>> _text("<b>*")
+    '\\\\<b\\\\>\\\\*'
+    """
+    return re.sub(r"[\\`*_\[\]<>#!~&$]", r"\\\g<0>", text)
+
+
+def _code(text: str) -> str:
+    """Text as code, whatever backticks are in it.
+
+    >>> _code("a"), _code("`a")
+    ('`a`', '`` `a ``')
+    """
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    return f"{fence}{text}{fence}" if fence == "`" else f"{fence} {text} {fence}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -7,6 +7,7 @@ get their final name by a rename, so that no reader ever sees half a file.
 import contextlib
 import errno
 import hashlib
+import importlib.util
 import itertools
 import os
 import re
@@ -16,8 +17,9 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.errors import InputError, RunError
 from transforms.memory import FILES
@@ -25,6 +27,27 @@ from transforms.memory import FILES
 _COPY_CHUNK = 1 << 20
 _DELETING_TRIES = 10
 _GLOB_CHARACTERS = frozenset("*?[")
+
+# By the scheme of paths: the package that Beam needs, what brings it, and what else Beam has to be told.
+_CLOUDS = {
+    "gs": ("google.cloud.storage", "fgbg-depth[gcp]", ""),
+    "s3": (
+        "boto3",
+        "apache-beam[aws]",
+        "credentials are those of boto3, or --s3_access_key_id, --s3_secret_access_key and --s3_region_name",
+    ),
+    "azfs": (
+        "azure.storage.blob",
+        "apache-beam[azure]",
+        "it also needs --azure_connection_string=... or --blob_service_endpoint=https://ACCOUNT.blob.core.windows.net",
+    ),
+    "hdfs": ("hdfs", "apache-beam[hadoop]", "it also needs --hdfs_host=..., --hdfs_port=... and --hdfs_user=..."),
+}
+
+
+def use_options(options: PipelineOptions) -> None:
+    """Let filesystems of clouds see Beam's options, such as --s3_region_name, also where no pipeline is made."""
+    FileSystems.set_options(options)
 
 
 def is_glob(path: str) -> bool:
@@ -107,10 +130,7 @@ def _list_local(folder_or_glob: str, *, is_folder: bool) -> dict[str, int]:
 
 def _walk(root: str) -> Iterator[tuple[str, int]]:
     unreadable: list[OSError] = []
-    for folder, names, files in os.walk(root, followlinks=True, onerror=unreadable.append):
-        here = Path(folder).resolve()
-        # A link to a folder above would be followed for ever.
-        names[:] = [name for name in names if not here.is_relative_to((here / name).resolve())]
+    for folder, _, files in _walk_folders(root, unreadable.append):
         for path in (join(folder, name) for name in files):
             try:
                 yield path, Path(path).stat().st_size
@@ -119,6 +139,33 @@ def _walk(root: str) -> Iterator[tuple[str, int]]:
     for error in unreadable:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             yield f"{error.filename}/", 0
+
+
+def walk_folders(root: str) -> Iterator[tuple[str, Path]]:
+    """Every local folder that a listing of this one looks into, itself first: its name there, and where it really is.
+
+    Links are followed; nothing comes of what is not there or cannot be read.
+    """
+    for folder, real, _ in _walk_folders(root or ".", lambda _: None):
+        yield folder, real
+
+
+def _walk_folders(root: str, on_error: Callable[[OSError], None]) -> Iterator[tuple[str, Path, list[str]]]:
+    """Name, real place and file names of a folder and all below it, through links."""
+    for folder, names, files in os.walk(root, followlinks=True, onerror=on_error):
+        here = Path(folder).resolve()
+        # A link to a folder above would be followed for ever.
+        names[:] = [name for name in names if not here.is_relative_to((here / name).resolve())]
+        yield folder, here, files
+
+
+def matches(folder_or_glob: str, path: str) -> bool:
+    """Whether `list_files` of the former would list the latter if it were there."""
+    if not is_glob(folder_or_glob) or exists(folder_or_glob):
+        return path.startswith(f"{folder_or_glob.rstrip('/')}/")
+    with _accessible(folder_or_glob):
+        pattern = FileSystems.get_filesystem(folder_or_glob).translate_pattern(folder_or_glob)
+    return re.match(pattern, path) is not None
 
 
 def list_prefix(folder: str, prefix: str) -> dict[str, int]:
@@ -369,11 +416,49 @@ def _delete_local_tree(folder: str) -> None:
 
 @contextlib.contextmanager
 def _accessible(path: str) -> Iterator[None]:
+    require_known_scheme(path)
     try:
         with _told_as_os_error():
             yield
     except OSError as error:  # no such kind of path or its library is missing; no connection or right
-        raise InputError(f"Cannot use {path}: {error}") from error
+        _, _, settings = _CLOUDS.get(FileSystems.get_scheme(path) or "", ("", "", ""))
+        raise InputError(f"Cannot use {path}: {_innermost(error)}{settings and f' ({settings})'}") from error
+
+
+def require_known_scheme(path: str) -> None:
+    """Beam would name the package of Google's cloud whatever the path is.
+
+    Raises:
+        InputError: Beam knows no such paths, or the package that it needs for them is not installed.
+    """
+    scheme = FileSystems.get_scheme(path)
+    if scheme is None:
+        return
+    package, extra, settings = _CLOUDS.get(scheme, ("", "", ""))
+    if package and not _is_installed(package):
+        also = f"; {settings}" if settings else ""
+        raise InputError(f"Cannot use {path}: {scheme}:// needs a package, pip install '{extra}'{also}.")
+    if scheme not in {kind.scheme() for kind in FileSystem.get_all_subclasses()}:
+        known = ", ".join(f"{name}://" for name in _CLOUDS)
+        raise InputError(
+            f"Cannot use {path}: there are no {scheme}:// paths, only those of the local disk and {known}."
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # a package that it is in
+        return False
+
+
+def _innermost(error: BaseException) -> str:
+    """What went wrong, without the operations of Beam around it; for people."""
+    while isinstance(error, BeamIOError) and (causes := list((error.exception_details or {}).values())):
+        if not isinstance(causes[0], BaseException):
+            break
+        error = causes[0]
+    return " ".join(f"{error}".split()) or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -1,16 +1,17 @@
 """Finding the input pictures and checking every one of them before anything is written."""
 
 import hashlib
+import itertools
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from transforms import filesystems, pictures
 from transforms.errors import InputError
-from transforms.naming import UNWRITABLE
+from transforms.naming import UNWRITABLE, printable
 from transforms.pictures import PictureError
 from transforms.placements import placed_size
 
@@ -19,8 +20,23 @@ UNCLASSIFIED = "unclassified"
 # Folder in which `cutout` keeps what is not ready to be a foreground, inside one that is ready to be named here.
 ASIDE = "_cutout"
 
-_NOT_PICTURES = ("thumbs.db", "desktop.ini")
-_NOT_FOLDERS = ("__macosx", "lost+found", ASIDE)
+# What no person names a picture or a folder of pictures: it is passed over. In small letters.
+_NOT_PICTURES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "icon\r"))
+_NOT_FOLDERS = frozenset(
+    (
+        *("__macosx", "lost+found", ASIDE),
+        *("@eadir", "#recycle", "#snapshot"),  # Synology
+        *("@recycle", "@recently-snapshot", "@__thumb"),  # QNAP
+        *("$recycle.bin", "system volume information"),  # Windows
+        *("network trash folder", "thevolumesettingsfolder"),  # macOS on network drives
+    )
+)
+# Previews that Lightroom makes of its catalog.
+_NOT_FOLDER_SUFFIX = ".lrdata"
+
+# A person may have named these: their pictures are refused, never passed over silently.
+_DOUBTFUL_FOLDERS = frozenset(("recycler", "recycled", "temporary items"))
+_DOUBTFUL_FOLDER_SUFFIXES = (".photoslibrary", ".photolibrary", ".aplibrary", ".migratedphotolibrary", ".lrlibrary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +68,7 @@ class BadInput:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path} {self.reason}"
+        return printable(f"{self.path} {self.reason}", one_line=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +89,39 @@ class _Found:
 def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[BadInput]]:
     """List the files to use below a folder or matching a glob, in the order of their labels, and the refused ones.
 
-    Hidden files and folders, what file managers leave behind and what `cutout` laid aside are passed over; other files
-    that are no pictures by their suffix, and names that differ in the suffix alone, are refused.
+    Hidden files and folders, what other programs leave behind (file managers, network drives, photo software) and what
+    `cutout` laid aside are passed over; other files that are no pictures by their suffix, names that TFDS cannot store,
+    and names that differ only in the suffix or in spaces at their ends, are refused.
 
     Raises:
         InputError: no such folder, or nothing in it.
     """
     root = root_folder(folder_or_glob)
     found: dict[str, _Found] = {}
+    stems: dict[str, str] = {}
     bad: list[BadInput] = []
     for path in filesystems.list_files(folder_or_glob):
-        below = PurePosixPath(path.replace(os.sep, "/")[len(root) :].lstrip("/"))
+        below = _below(path, root)
         if _is_litter(below):
             continue
         # Without spaces at the ends, which TFDS cuts off when it reads names back.
-        label = below.with_suffix("").as_posix().strip()
-        class_name = below.parent.as_posix().strip()
+        stem = below.with_suffix("").as_posix()
+        label, class_name = stem.strip(), below.parent.as_posix().strip()
         if path.endswith("/"):
             bad.append(BadInput(path, "is a folder that cannot be read; mend its permissions or remove it"))
+        elif folder := _doubtful_folder(below):
+            maker = "which another program may have made; rename that folder if its pictures are yours"
+            bad.append(BadInput(path, f"is in {folder}, {maker}"))
         elif below.suffix.lower() not in pictures.SUFFIXES:
             bad.append(BadInput(path, f"is no picture by its name (known suffixes: {' '.join(pictures.SUFFIXES)})"))
-        elif not label or not UNWRITABLE.isdisjoint(map(unicodedata.category, label)):
-            bad.append(BadInput(path, "has a control character in its name, or no name but spaces; rename it"))
+        elif reason := _unusable_name(label, class_name):
+            bad.append(BadInput(path, reason))
         elif label in found:
-            bad.append(BadInput(path, f"has the same name as {found[label].path} but for the suffix; rename one"))
+            same = "the suffix" if stem == stems[label] else "spaces at its ends, which are not stored"
+            bad.append(BadInput(path, f"has the same name as {found[label].path} but for {same}; rename one"))
         else:
             found[label] = _Found(path, label, UNCLASSIFIED if class_name == "." else class_name)
+            stems[label] = stem
     if not found and not bad:
         if filesystems.is_glob(folder_or_glob) and not filesystems.exists(folder_or_glob):
             raise InputError(f"{flag}: no file matches {folder_or_glob}; check the pattern.")
@@ -193,8 +216,69 @@ def root_folder(folder_or_glob: str) -> str:
     return "/".join(fixed)
 
 
+def find_overlap(folder_or_glob: str, folder: str, names: Iterable[str] | None = None) -> str | None:
+    """The path by which inputs and another folder, which need not exist yet, overlap; None if they do not.
+
+    They do if inputs lie in the folder, or if the folder lies among the inputs. Links are followed as they are when
+    pictures are listed.
+
+    Args:
+        folder_or_glob: the inputs, or a single file.
+        folder: where something is going to be written.
+        names: paths below the folder. If given, a folder among the inputs counts only if one of these would be listed.
+    """
+    root = root_folder(folder_or_glob)
+    if "://" in root or "://" in folder:
+        visits = iter([(root, PurePosixPath(root.rstrip("/")))])
+        target = PurePosixPath(folder.rstrip("/"))
+    else:
+        # The root may be a file, or not there.
+        folders = itertools.chain([(root, Path(root).resolve())], filesystems.walk_folders(root))
+        visits = ((visited, PurePosixPath(real)) for visited, real in folders)
+        target = PurePosixPath(Path(folder).resolve())
+    for visited, real in visits:
+        if real.is_relative_to(target):
+            return visited
+        if target.is_relative_to(real):
+            inside = filesystems.join(visited, *target.relative_to(real).parts)
+            if names is None:
+                return inside
+            for path in (filesystems.join(inside, *name.split("/")) for name in names):
+                if filesystems.matches(folder_or_glob, path) and not _is_litter(_below(path, root)):
+                    return path
+    return None
+
+
+def _unusable_name(label: str, class_name: str) -> str | None:
+    """Why TFDS could not store a name, if so."""
+    if not label or not class_name:
+        return "has no name but spaces, or lies in a folder that has none; rename it"
+    categories = set(map(unicodedata.category, label))
+    if "Cs" in categories:
+        return "has a name that is not UTF-8, here escaped; rename it"
+    if not UNWRITABLE.isdisjoint(categories):
+        return "has a control character in its name, here escaped; rename it"
+    return None
+
+
+def _below(path: str, root: str) -> PurePosixPath:
+    return PurePosixPath(path.replace(os.sep, "/")[len(root) :].lstrip("/"))
+
+
 def _is_litter(below: PurePosixPath) -> bool:
-    return (
-        any(part.startswith(".") or part.lower() in _NOT_FOLDERS for part in below.parts)
-        or below.name.lower() in _NOT_PICTURES
+    return below.name.lower() in _NOT_PICTURES or any(
+        part.startswith(".") or part.lower() in _NOT_FOLDERS or part.lower().endswith(_NOT_FOLDER_SUFFIX)
+        for part in below.parts
+    )
+
+
+def _doubtful_folder(below: PurePosixPath) -> str | None:
+    """The first folder on the way that another program may have made, or a person."""
+    return next(
+        (
+            part
+            for part in below.parts[:-1]
+            if part.lower() in _DOUBTFUL_FOLDERS or part.lower().endswith(_DOUBTFUL_FOLDER_SUFFIXES)
+        ),
+        None,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 
 from tfds_builder.features import (
     EIGHT_BIT_RANGE_METRES,
@@ -18,10 +19,13 @@ from tfds_builder.features import (
     foreground_features,
     supervised_keys,
 )
-from transforms.card import write_card
+from transforms.card import rehearse_card, write_card
+from transforms.companions import SPLIT
+from transforms.placement_counts import PlacementCounts, no_placements
 from transforms.shards import DatasetFiles, FieldSummary
 from transforms.stages import Stage
-from transforms.summary import BuildSummary, SplitSummary
+from transforms.statistics import Integers, Moments
+from transforms.summary import BuildSummary, ShardRecord, SplitSummary
 
 _STAGE = Stage("WriteMetadata")
 
@@ -29,6 +33,9 @@ DESCRIPTION = (
     "Foreground cut-outs composited over backgrounds at random places and sizes, with exact binary masks"
     " and depth maps, for training background subtraction and monocular depth estimation."
 )
+
+# In a dataset's folder beside the card and shards.
+METADATA_FILES = ("statistics.json", "manifest.json", "features.json", "dataset_info.json")
 
 # TFDS does not need to know where a dataset is to describe it, and knows fewer filesystems than Beam.
 _NOWHERE = ""
@@ -91,6 +98,40 @@ def write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:
     write_card(files, metadata.companions, statistics, manifest)
     _write_all(files, of_dataset)
     return files.directory
+
+
+def rehearse_metadata(metadata: DatasetMetadata, splits: dict[str, int]) -> None:
+    """Make every document of a dataset from zeros, in memory: what cannot be written fails here, not after all shards.
+
+    Args:
+        metadata: what they are made from.
+        splits: examples of each split.
+    """
+    kinds: dict[str, Integers] = {"fg_bg": np.zeros((1, 3), np.uint8), "mask": np.zeros((1, 1), np.uint8)}
+    if metadata.schema.depth_bits is not None:
+        kinds["depth"] = np.zeros((1, 1), np.uint16 if metadata.schema.depth_bits == 16 else np.uint8)
+    fields = {name: FieldSummary(0, Moments.of(pixels)) for name, pixels in kinds.items()}
+    counts = no_placements(len(metadata.schema.backgrounds.classes), len(metadata.schema.foregrounds.classes))
+    summary: BuildSummary = {
+        (metadata.files.name, name): _rehearsed_split(metadata.files, name, examples, fields, counts)
+        for name, examples in splits.items()
+    }
+    pixels = {"image": fields["fg_bg"], "mask": fields["mask"]}
+    for kind, labels in (("background", metadata.schema.backgrounds), ("foreground", metadata.schema.foregrounds)):
+        files = metadata.companions[kind]
+        summary[files.name, SPLIT] = _rehearsed_split(files, SPLIT, len(labels.names), pixels, None)
+    make_tfds_files(summary, metadata)
+    statistics, manifest = make_statistics(summary, metadata), make_manifest(summary, metadata)
+    to_json(statistics)
+    to_json(manifest)
+    rehearse_card(statistics, manifest, metadata.files)
+
+
+def _rehearsed_split(
+    files: DatasetFiles, split: str, examples: int, fields: dict[str, FieldSummary], counts: PlacementCounts | None
+) -> SplitSummary:
+    shard = ShardRecord(files.shard_name(split, 0, 1), examples, size=0, sha256="")
+    return SplitSummary(1, {0: shard}, fields, counts)
 
 
 def make_tfds_files(summary: BuildSummary, metadata: DatasetMetadata) -> list[tuple[DatasetFiles, dict[str, bytes]]]:

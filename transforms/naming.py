@@ -44,17 +44,25 @@ def is_plain_path(path: str) -> bool:
     return all(map(_PLAIN_PART.fullmatch, path.split("/")))
 
 
-def printable(text: str, longest: int | None = None) -> str:
-    """Text as it may appear on a terminal: one that came with a dataset must not steer the terminal.
+def printable(text: str, longest: int | None = None, *, one_line: bool = False) -> str:
+    r"""Text as a terminal or document may show it: characters that could steer a terminal, and bytes of file names that
+    are not UTF-8, are escaped.
 
-    Line feeds stay. What is longer than `longest` characters is cut.
+    Args:
+        text: where it comes from does not matter.
+        longest: characters; what is longer is cut.
+        one_line: whether line feeds are escaped, too.
 
-    >>> printable("a\\x1b[2Jb"), printable("12345678", longest=5)
-    ('a\\\\x1b[2Jb', '1234…')
+    >>> printable("a\x1b[2Jb"), printable("12345678", longest=5), printable("Mu\udcf1oz.png")
+    ('a\\x1b[2Jb', '1234…', 'Mu\\xf1oz.png')
     """
     if longest is not None and len(text) > longest:
         text = text[: longest - 1] + "…"
-    return "".join(
-        c if c == "\n" or unicodedata.category(c) not in UNWRITABLE else c.encode("unicode_escape").decode()
-        for c in text
-    )
+    return "".join(c if c == "\n" and not one_line else _printable(c) for c in text)
+
+
+def _printable(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return f"\\x{ord(character) & 0xFF:02x}"  # Python keeps a byte that is not UTF-8 as U+DC00 + the byte
+    return character.encode("unicode_escape").decode() if category in UNWRITABLE else character

@@ -78,7 +78,7 @@ def load_foreground(data: bytes, longest_side: int) -> Pixels:
     """
     with decoded_picture(data) as image:
         if image.mode != "RGBA":
-            raise PictureError("has no alpha channel; cut it out first: python -m pipeline cutout")
+            raise PictureError("has no alpha channel; cut it out first: fgbg cutout")
         alpha = image.getchannel("A")
         box, counts = alpha.getbbox(), alpha.histogram()
         if box is None:
@@ -89,7 +89,7 @@ def load_foreground(data: bytes, longest_side: int) -> Pixels:
                 f"is nowhere more than half opaque (largest alpha {most} of 255); its mask would be empty"
             )
         if not any(counts[:255]):
-            raise PictureError("is fully opaque; cut it out first: python -m pipeline cutout")
+            raise PictureError("is fully opaque; cut it out first: fgbg cutout")
         del alpha
         left, top, right, bottom = box
         width, height = right - left, bottom - top

@@ -77,5 +77,11 @@ def count_placements(batch: ExampleBatch, encoding: ExampleEncoding) -> Placemen
     )
 
 
+def no_placements(bg_classes: int, fg_classes: int) -> PlacementCounts:
+    """The counts over no examples, for so many classes."""
+    cells = ((0,) * COVERAGE_CELLS,) * COVERAGE_CELLS
+    return PlacementCounts((0,) * bg_classes, (0,) * fg_classes, flipped=0, area=(0,) * AREA_BINS, coverage=cells)
+
+
 def _counted(values: Any, length: int) -> tuple[int, ...]:
     return tuple(np.bincount(values, minlength=length).tolist())

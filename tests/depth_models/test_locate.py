@@ -9,6 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 
 from tests.depth_models.helpers import write_random_weights
+from tests.pictures_helpers import without_home
 from transforms.depth_models import depth_model_fingerprint, locate
 from transforms.depth_models.locate import PUBLISHED_MODELS, PublishedModel, locate_weights, open_weights
 from transforms.errors import InputError
@@ -46,6 +47,19 @@ def test_the_folder_of_the_user_comes_before_the_cache(tmp_path: Path, monkeypat
     assert locate_weights("kitti") == str(tmp_path / "cache" / "fgbg-depth" / "kitti.h5")
     monkeypatch.setenv("FGBG_MODEL_DIR", str(tmp_path / "mine"))
     assert locate_weights("kitti") == str(tmp_path / "mine" / "kitti.h5")
+
+
+def test_a_user_without_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_home(monkeypatch)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    with pytest.raises(InputError) as caught:
+        locate_weights("nyu")
+    assert str(caught.value) == (
+        "fetched weights are kept in the home folder, which is not known; set HOME, XDG_CACHE_HOME or FGBG_MODEL_DIR"
+    )
+    (tmp_path / "nyu.h5").touch()
+    monkeypatch.setenv("FGBG_MODEL_DIR", str(tmp_path))
+    assert locate_weights("nyu") == str(tmp_path / "nyu.h5")
 
 
 def test_a_name_is_fetched_once(

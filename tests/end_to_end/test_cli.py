@@ -1,5 +1,6 @@
 """The command line: exit status, one sentence for every mistake, help, `plan`, and the progress that people see."""
 
+import json
 import os
 import pty
 import re
@@ -10,14 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.localfilesystem import LocalFileSystem
+from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from PIL import Image
 
-from pipeline import commands, options, resume
+from pipeline import __version__, commands, options, resume
 from pipeline.cli import main
 from pipeline.runner import beam_options, is_local
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     NAME,
+    ROOT,
     Inputs,
     build,
     content,
@@ -27,6 +32,7 @@ from tests.end_to_end.helpers import (
     shard_files,
     start,
 )
+from tests.pictures_helpers import without_home
 
 FLAGS = (f"--image_size={IMAGE_SIZE}", "--placements=2", "--examples_per_shard=10")
 
@@ -201,6 +207,125 @@ def test_an_empty_folder(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFi
     assert f"the folder {tmp_path} holds no pictures" in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["build", "--data_dir=file:///a/b%20c"],
+            "--data_dir: file:///a/b%20c is a URL of a local file; give the plain path /a/b c",
+        ),
+        (
+            ["plan", "--depth_model=file:/a/b.h5"],
+            "--depth_model: file:/a/b.h5 is a URL of a local file; give the plain",
+        ),
+        (["verify", "file:///a"], "DIR: file:///a is a URL of a local file; give the plain path /a"),
+        (["export", "a", "--format=zip", "--output=file:///a"], "--output: file:///a is a URL of a local file"),
+        (["build", "--depth_model=ftp://a/b.h5"], "Cannot use ftp://a/b.h5: there are no ftp:// paths"),
+        (["plan", "--data_dir=Mu\udcf1oz"], "--data_dir: the path {here}/Mu\\xf1oz is not UTF-8; rename the folder"),
+        (["build", "--backgrounds=\udcff"], "--backgrounds: the path {here}/\\xff is not UTF-8"),
+        (["build", "--depth_model=\udcff/a.h5"], "--depth_model: the path {here}/\\xff/a.h5 is not UTF-8"),
+        (["report", "\udcff"], "DIR: the path {here}/\\xff is not UTF-8"),
+        (["export", "a", "--format=zip", "--output=\udcff"], "--output: the path {here}/\\xff is not UTF-8"),
+        (["cutout", "--photos=\udcff", "--output=a"], "--photos: the path {here}/\\xff is not UTF-8"),
+        (["build", "--backgrounds", "a.jpg", "b.jpg", "c.jpg"], "put the pattern into quotes, such as '*.jpg'."),
+        (["build", "--backgrounds", "d/a.jpg", "d/b.jpg", "--seed=3"], "into quotes, such as 'd/*.jpg'."),
+        (["verify", "d", "a.jpg"], "put the pattern into quotes, such as '*.jpg'."),
+        (["export", "d", "d/b.jpg", "--format=zip", "--output=o"], "put the pattern into quotes, such as 'd/*.jpg'."),
+        (["cutout", "--output=o", "--photos", "a.jpg", "b.jpg"], "put the pattern into quotes, such as '*.jpg'."),
+        (["build", "nowhere.jpg"], "see `fgbg build --help`."),
+        (["export", "d", "--format=zip", "--output=o", "--limits=3"], "did you mean --limit?"),
+    ],
+)
+def test_paths_that_mean_something_else(
+    arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d").mkdir()
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d/a.jpg", "d/b.jpg"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert told.format(here=tmp_path) in error_of(capfd, arguments)
+
+
+def test_a_user_without_home(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    without_home(monkeypatch)
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", "~/tensorflow_datasets")
+    known = "begins in a home folder that is not known; set HOME, or give a path that does not begin with ~."
+    assert error_of(capfd, ["plan"]) == f"fgbg: --data_dir: ~/tensorflow_datasets {known}"
+    assert error_of(capfd, ["plan", "--backgrounds=~/a", "--data_dir=a"]) == f"fgbg: --backgrounds: ~/a {known}"
+    assert error_of(capfd, ["verify", "~/a"]) == f"fgbg: DIR: ~/a {known}"
+
+
+def test_a_working_directory_that_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    line = error_of(capfd, ["plan", "--data_dir=a"])
+    assert line.startswith("fgbg: --data_dir: a begins in the working directory, which was deleted;")
+
+
+def test_filesystems_know_the_options_of_beam_where_no_pipeline_is_made(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without them, Beam's filesystem for S3 cannot make a client."""
+    monkeypatch.setattr(FileSystems, "_pipeline_options", None)
+
+    class Store(LocalFileSystem):
+        def __init__(self, pipeline_options: PipelineOptions) -> None:
+            super().__init__(pipeline_options)
+            self._options = pipeline_options.view_as(S3Options)
+
+        @classmethod
+        def scheme(cls) -> str:
+            return "asks"
+
+        def exists(self, path: str) -> bool:
+            raise ValueError(self._options.s3_region_name)
+
+    flags = ["--s3_region_name=somewhere", "--data_dir=a", "--depth_model=none"]
+    assert error_of(capfd, ["plan", "--backgrounds=asks://b/*", *flags]) == "fgbg: Cannot use asks://b/*: somewhere"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["plan"]])
+def test_systems_without_locks(arguments: list[str]) -> None:
+    """Such as Windows, which has no `fcntl`."""
+    program = "import sys; sys.modules['fcntl'] = None; from pipeline.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "fgbg: This program runs on Linux and macOS; on Windows, use its Linux subsystem (WSL).\n"
+
+
+def test_version() -> None:
+    """At once, for which nothing large may be imported."""
+    program = (
+        "import sys; from pipeline.cli import main; main(['--version'])\n"
+        "assert not {'apache_beam', 'numpy', 'tensorflow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"fgbg {__version__}\n", "")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+
+
+def test_version_with_a_value_is_that_of_the_dataset() -> None:
+    assert options.parse(["--version", "2.0.0", "--data_dir=a"])[1].version == "2.0.0"
+
+
+def test_a_terminal_that_cannot_show_a_name(inputs: Inputs, tmp_path: Path) -> None:
+    name = tmp_path / "photos/Muñoz.txt"
+    name.parent.mkdir()
+    name.touch()
+    shutil.copy(inputs.backgrounds / "river/b0.png", name.parent)
+    flags = (f"--backgrounds={name.parent}", f"--foregrounds={inputs.foregrounds}", "--depth_model=none")
+    process = start(
+        "plan", *flags, "--skip_bad_inputs", f"--data_dir={tmp_path}", environment={"PYTHONIOENCODING": "ascii"}
+    )
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "Mu\\xf1oz.txt is no picture by its name" in out
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["build", "--help"], ["plan", "--help"]])
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
@@ -263,6 +388,7 @@ def test_plan_counts_and_writes_nothing(inputs: Inputs, tmp_path: Path, capfd: p
     assert re.search(r"fg_bg +80\b", out)
     assert re.search(r"train +48 +5\b", out)
     assert re.search(r"test +32 +4\b", out)
+    assert "from 64 examples made to see" in out
     assert "of depth" not in out
     assert not data_dir.exists()
     assert content(tmp_path) == before
@@ -272,6 +398,15 @@ def test_plan_counts_and_writes_nothing(inputs: Inputs, tmp_path: Path, capfd: p
     made = sum(path.stat().st_size for path in shard_files(data_dir))
     assert planned == pytest.approx(made, rel=0.1)
     assert len(shard_files(data_dir)) == 9
+
+
+def test_plan_of_few_examples(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folders = (f"--backgrounds={inputs.backgrounds}/street/*", f"--foregrounds={inputs.foregrounds}/cat/*")
+    flags = ("--placements=1", "--depth_model=none", "--image_size=48", f"--data_dir={tmp_path}")
+    assert commands.run(["plan", *folders, *flags]) == 0
+    out = capfd.readouterr().out
+    assert "= 8 examples of 48x48" in out
+    assert "from 8 examples made to see" in out
 
 
 def test_plan_with_depth(inputs: Inputs, weights: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -360,3 +495,108 @@ def test_as_a_command(tmp_path: Path) -> None:
 def test_name_of_the_companions(inputs: Inputs, tmp_path: Path) -> None:
     assert build(tmp_path, inputs, *FLAGS) == 0
     assert {path.name for path in tmp_path.iterdir()} == {NAME, f"{NAME}_background", f"{NAME}_foreground"}
+
+
+ODD_NAMES = (
+    *("a|b", "`x`", "<img src=x>", "**bold**", "_low_", "a,b", 'say "hi"', "back\\slash", "%s {0}", "$HOME"),
+    *(
+        "# one",
+        "-rf",
+        "é",
+        "e\u0301",
+        "👨\u200d👩",
+        "  in  side  ",
+        "\u200bzero",
+        "\u202eright",
+        "[x](y)",
+        "a.b..",
+        "`",
+        "~",
+    ),
+)
+
+
+def test_odd_names_are_stored_as_they_are(inputs: Inputs, tmp_path: Path) -> None:
+    import tensorflow_datasets as tfds
+
+    photos = tmp_path / "photos"
+    for name in ODD_NAMES:
+        (photos / name).mkdir(parents=True)
+        shutil.copy(inputs.backgrounds / "river/b0.png", photos / name / f"{name}.png")
+    odd = Inputs(photos, inputs.foregrounds)
+    assert build(tmp_path / "data", odd, *FLAGS, "--examples_per_shard=400") == 0
+    labels = tfds.builder_from_directory(dataset_folder(tmp_path / "data")).info.features
+    assert labels["bg"].names == sorted(f"{name}/{name}".strip() for name in ODD_NAMES)
+    assert labels["bg_class"].names == sorted(name.strip() for name in ODD_NAMES)
+    card = (dataset_folder(tmp_path / "data") / "README.md").read_text()
+    # As they are on a card, neither markup nor cells of their own.
+    for shown in (r"a\|b", r"\<img src=x\>", r"\*\*bold\*\*", r"\`x\`", r"\[x\](y)", r"back\\slash"):
+        assert f"\n| {shown} | 1 | 16 |\n" in card
+
+
+def test_names_that_are_not_utf_8_are_left_out_and_listed(
+    inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = Inputs(tmp_path / "photos", inputs.foregrounds)
+    shutil.copytree(inputs.backgrounds, bad.backgrounds)
+    for name in (b"Mu\xf1oz.png", b"`\xff`\n|.png", b"\xff/a.txt"):
+        path = bad.backgrounds / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(inputs.backgrounds / "river/b0.png", path)
+    assert build(tmp_path / "data", bad, *FLAGS) == 2
+    assert f"\n  {bad.backgrounds}/Mu\\xf1oz.png has a name that is not UTF-8, here escaped" in capfd.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+    assert build(tmp_path / "data", bad, *FLAGS, "--skip_bad_inputs") == 0
+    err = capfd.readouterr().err
+    folder = dataset_folder(tmp_path / "data")
+    listed = {one["path"]: one["reason"] for one in json.loads((folder / "manifest.json").read_text())["skipped"]}
+    not_utf_8 = "has a name that is not UTF-8, here escaped; rename it"
+    assert listed == {
+        f"{bad.backgrounds}/Mu\\xf1oz.png": not_utf_8,
+        f"{bad.backgrounds}/`\\xff`\\n|.png": not_utf_8,
+        f"{bad.backgrounds}/\\xff/a.txt": "is no picture by its name (known suffixes: .jpg .jpeg .png .webp .bmp .tif"
+        " .tiff)",
+    }
+    card = (folder / "README.md").read_text()
+    assert f"- `{bad.backgrounds}/Mu\\xf1oz.png` {not_utf_8}\n" in card
+    assert f"- `` {bad.backgrounds}/`\\xff`\\n|.png `` {not_utf_8}\n" in card
+    assert f"Left out: {bad.backgrounds}/Mu\\xf1oz.png {not_utf_8}\n" in err
+    assert commands.run(["verify", str(folder)]) == 0
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "transforms.metadata.make_tfds_files",
+        "transforms.metadata.make_statistics",
+        "transforms.metadata.make_manifest",
+        "transforms.metadata.to_json",
+        "transforms.card.render_card",
+        "transforms.card.pictures_sheet",
+    ],
+)
+def test_documents_that_cannot_be_made_fail_before_anything_is_written(
+    broken: str, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no such character")
+
+    monkeypatch.setattr(broken, fail)
+    with pytest.raises(UnicodeEncodeError):
+        build(tmp_path / "data", inputs, *FLAGS)
+    assert not (tmp_path / "data").exists()
+
+
+def test_manifest_knows_the_program(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    path = dataset_folder(tmp_path) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["made_with"]["fgbg-depth"] == __version__
+    # Another version goes on, and verifies, where the format is the same; manifests of before have none.
+    monkeypatch.setattr("pipeline.build_plan.__version__", "99.0.0")
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    del manifest["made_with"]["fgbg-depth"]
+    path.write_text(json.dumps(manifest))
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    assert commands.run(["verify", str(dataset_folder(tmp_path))]) == 0

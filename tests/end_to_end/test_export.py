@@ -473,7 +473,7 @@ def test_a_damaged_record_of_the_export_is_told(
         (["--format=zip", "--output="], "--output: the path is empty"),
         (["--format=zip", "--output=out", "--limit=0"], "--limit: 0 is no whole number of 1 or more"),
         (["--format=zip", "--output=out", "--split=validation"], "no split validation; it has train, test."),
-        (["--format=zip", "--output=out", "--runner=DirectRunner"], "`export` has no flag --runner=DirectRunner"),
+        (["--format=zip", "--output=out", "--runner=DirectRunner"], "`export` does not know --runner=DirectRunner"),
     ],
 )
 def test_wrong_use(

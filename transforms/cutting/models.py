@@ -170,6 +170,12 @@ def _session_class(name: str) -> Any:
 
 def _locate_network(name: str) -> Path:
     """The network's file, which rembg looks for in its folders and otherwise fetches."""
+    if not os.environ.get("U2NET_HOME") and not _has_home():
+        # rembg would make a folder named ~ in the working directory.
+        raise InputError(
+            f"--model {name}: networks are kept in the home folder, which is not known; set HOME, or set U2NET_HOME to"
+            " the folder that holds them."
+        )
     try:
         return Path(_session_class(name).download_models())
     except Exception as error:  # of requests, urllib3, the disk or pooch, and no others are to be expected
@@ -179,6 +185,13 @@ def _locate_network(name: str) -> Path:
             f"--model {name}: {name}.onnx is not in {where} and could not be fetched ({_reason(error)}); put it there"
             f" from a machine with a network, or use --model {GRABCUT}, which needs no network file but is less exact."
         ) from error
+
+
+def _has_home() -> bool:
+    try:
+        return bool(Path.home())
+    except RuntimeError:
+        return False
 
 
 def _reason(error: BaseException) -> str:

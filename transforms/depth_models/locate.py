@@ -68,13 +68,16 @@ def locate_weights(name_or_path: str) -> str:
                 f"{', '.join(MODEL_NAMES)}"
             )
         return name_or_path
-    folders = [cache_folder()]
+    folders = []
     if model_dir := os.environ.get(MODEL_DIR_VARIABLE):
-        folders.insert(0, Path(model_dir))
-    for folder in folders:
-        if (folder / published.file_name).is_file():
-            return str(folder / published.file_name)
-    target = cache_folder() / published.file_name
+        folders.append(Path(model_dir))
+        if (folders[0] / published.file_name).is_file():
+            return str(folders[0] / published.file_name)
+    # Only now: a system user may have no home folder.
+    folders.append(cache_folder())
+    target = folders[-1] / published.file_name
+    if target.is_file():
+        return str(target)
     try:
         _fetch(published.address, target)
     except (OSError, InputError) as error:
@@ -88,8 +91,17 @@ def locate_weights(name_or_path: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where fetched weights are kept: $XDG_CACHE_HOME/fgbg-depth, by default ~/.cache/fgbg-depth."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fgbg-depth"
+    """Where fetched weights are kept: $XDG_CACHE_HOME/fgbg-depth, by default ~/.cache/fgbg-depth.
+
+    Raises InputError when there is no home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fgbg-depth"
+    except RuntimeError:
+        raise InputError(
+            f"fetched weights are kept in the home folder, which is not known; set HOME, XDG_CACHE_HOME or"
+            f" {MODEL_DIR_VARIABLE}"
+        ) from None
 
 
 @contextmanager

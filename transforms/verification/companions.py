@@ -142,7 +142,6 @@ class CompanionCheck:
         self.unpacked.add(self.kind, index, fields["image"])
 
     def _check_cutout(self, rgba: Pixels) -> None:
-        height, width = rgba.shape[:2]
         if self.cropped and pictures.crop_to_alpha(rgba).shape != rgba.shape:
             raise WrongRecordError("image", "is not cropped to the box in which it is not transparent")
 
