@@ -1,7 +1,7 @@
 """The local runner: its worker processes start from any path, and one that does not start or ends early is reported.
 
-Beam's own starts `sys.executable` through a shell without quoting it, lets workers import from the working directory, and
-waits forever for a worker that has ended.
+Beam's own starts `sys.executable` through a shell without quoting it, lets workers import from the working directory,
+and waits forever for a worker that has ended.
 """
 
 import json

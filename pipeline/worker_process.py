@@ -1,6 +1,6 @@
 """What a worker process of the local runner executes: Beam's own worker, with the modules of its launcher.
 
-    python -P worker_process.py SYS_PATH_AS_JSON
+python -P worker_process.py SYS_PATH_AS_JSON
 """
 
 import json
