@@ -14,11 +14,13 @@ from pipeline.build_plan import make_plan
 from pipeline.resume import opened_dataset
 from pipeline.run_build import announce, refuse_unreachable
 from pipeline.runner import beam_options, made_pipeline, submit
+from transforms.depth_models.environment import fix_environment
 from transforms.errors import InputError, RunError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Launch a job and return the exit status, as that of `fgbg`."""
+    fix_environment(own_process=True)
     try:
         launch(sys.argv[1:] if arguments is None else arguments)
     except InputError as error:

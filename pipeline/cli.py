@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # Not before: what this imports takes seconds, can be interrupted as well, and logs while it is imported.
         from pipeline import commands
+        from transforms.depth_models.environment import fix_environment
 
+        fix_environment(own_process=True)
         status = commands.run(given)
         if status == commands.RUN_FAILURE:
             _exit_at_once(status)

@@ -12,6 +12,14 @@ from transforms.errors import InputError, RunError
 _MOST_NOISE = 100_000
 _LAST_NOISE_SECONDS = 1.0
 
+# Where `quiet_libraries` lets us speak while it holds back everything else.
+_spoken: TextIO | None = None
+
+
+def say(sentence: str) -> None:
+    """Print a line on the standard error, also while libraries are kept quiet; from any thread."""
+    print(f"\n{sentence}" if _spoken else sentence, file=_spoken or sys.stderr, flush=True)
+
 
 @contextmanager
 def quiet_libraries() -> Iterator[TextIO]:
@@ -21,11 +29,13 @@ def quiet_libraries() -> Iterator[TextIO]:
     several times over before it raises it; both would tear the progress bar. What was held back is shown if the block
     ends with an error that is not one of ours.
     """
+    global _spoken
     sys.stderr.flush()
     terminal = os.dup(2)
     with _Noise() as noise, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as spoken:
         os.dup2(noise.sink, 2)
         unexpected = False
+        _spoken = spoken
         try:
             yield spoken
         except (InputError, RunError, KeyboardInterrupt):
@@ -34,6 +44,7 @@ def quiet_libraries() -> Iterator[TextIO]:
             unexpected = True
             raise
         finally:
+            _spoken = None
             sys.stderr.flush()
             os.dup2(terminal, 2)
             if unexpected:

@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineResult
 
+from pipeline.local_runner import LocalRunner
 from pipeline.options import OneSentenceParser, describe_unknown, flags_of
 from transforms.errors import InputError, RunError
 
@@ -119,8 +120,9 @@ def made_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     Raises:
         InputError: there is no such runner, or it lacks an option or a package.
     """
+    ours = options.view_as(StandardOptions).runner == _LOCAL_RUNNER
     try:
-        pipeline = beam.Pipeline(options=options)
+        pipeline = beam.Pipeline(LocalRunner() if ours else None, options)
     except (ValueError, ImportError, AttributeError) as error:
         raise InputError(f"--runner: {' '.join(str(error).split())}") from error
     try:

@@ -1,8 +1,11 @@
 """Finished shards are found span by span, whatever else lies beside them."""
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -10,6 +13,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import object_store
 from tests.dataset_helpers import SmallDataset
 from transforms import filesystems
 from transforms.claims import Ticket
@@ -37,30 +41,70 @@ def test_spans_are_all_shards_once_and_in_order(shards: int, test_fraction: floa
         assert sum(place.stop - place.start for place in places) == span.examples
 
 
-def test_a_span_of_many_is_listed_without_its_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def make_many(files: DatasetFiles) -> None:
+    """Some of 2500 shards, and other files with names like theirs."""
+    names = [files.shard_name("train", index, 2500) for index in (0, 999, 1000, 1001, 1999, 2000)]
+    others = ["many-train.tfrecord-01001-of-02500.gz", "many-test.tfrecord-01002-of-02500"]
+    for size, name in enumerate([*names, *others]):
+        filesystems.write_bytes(files.path(name), b"x" * size, temporary_folder=files.temporary_folder)
+
+
+@pytest.mark.parametrize("place", ["disk", "store"])
+def test_spans_are_found_without_their_neighbours(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(object_store.FOLDER_VARIABLE, str(tmp_path / "store"))
     layout = layout_of(2500)
-    files = DatasetFiles(str(tmp_path), "many", "1.0.0", "tfrecord")
-    folder = Path(files.directory)
-    folder.mkdir(parents=True)
-    for index in (0, 999, 1000, 1001, 1999, 2000):
-        (folder / files.shard_name("train", index, 2500)).write_bytes(b"x" * index)
-    (folder / "many-train.tfrecord-01001-of-02500.gz").touch()
-    (folder / "many-test.tfrecord-01002-of-02500").touch()
-    listed: list[dict[str, int]] = []
-    list_prefix = filesystems.list_prefix
+    files = DatasetFiles(str(tmp_path) if place == "disk" else "store://bucket", "many", "1.0.0", "tfrecord")
+    assert [find_finished(files, span) for span in shard_spans(layout)] == [{}, {}, {}]
+    make_many(files)
+    listed: list[int] = []
 
     def spy(folder: str, prefix: str) -> dict[str, int]:
-        listed.append(list_prefix(folder, prefix))
-        return listed[-1]
+        found = list_prefix(folder, prefix)
+        listed.append(len(found))
+        return found
 
+    list_prefix = filesystems.list_prefix
     monkeypatch.setattr(filesystems, "list_prefix", spy)
-    spans = shard_spans(layout)
-    assert [find_finished(files, span) for span in spans] == [
-        {0: 0, 999: 999},
-        {1000: 1000, 1001: 1001, 1999: 1999},
-        {2000: 2000},
+    assert [find_finished(files, span) for span in shard_spans(layout)] == [
+        {0: 0, 999: 1},
+        {1000: 2, 1001: 3, 1999: 4},
+        {2000: 5},
     ]
-    assert [len(names) for names in listed] == [2, 4, 1]
+    # On the disk a listing would be one of the whole folder, for every span.
+    assert listed == ([] if place == "disk" else [2, 4, 1])
+
+
+@pytest.mark.parametrize("place", ["disk", "store"])
+def test_counting_many_lists_a_local_folder_once(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(object_store.FOLDER_VARIABLE, str(tmp_path / "store"))
+    layout = layout_of(2500)
+    files = DatasetFiles(str(tmp_path) if place == "disk" else "store://bucket", "many", "1.0.0", "tfrecord")
+    examples = FinishedExamples(files, layout)
+    assert examples.count() == 0
+    make_many(files)
+    if place == "disk":
+        looks = count_calls(monkeypatch, os, ("listdir", "scandir", "stat"))
+    assert examples.count() == sum(
+        place.stop - place.start for place in map(layout.locate, (0, 999, 1000, 1001, 1999, 2000))
+    )
+    if place == "disk":
+        assert looks == ["listdir"]
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, module: object, names: tuple[str, ...]) -> list[str]:
+    """The names of these functions, in the order in which they are called from now on."""
+    calls: list[str] = []
+
+    def spy(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **keywords: Any) -> Any:
+            calls.append(name)
+            return function(*arguments, **keywords)
+
+        return called
+
+    for name in names:
+        monkeypatch.setattr(module, name, spy(name, getattr(module, name)))
+    return calls
 
 
 def test_counting_follows_what_becomes_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,12 +116,9 @@ def test_counting_follows_what_becomes_finished(tmp_path: Path, monkeypatch: pyt
         made += dataset.write(shard).examples
         assert examples.count() == made
     assert made == 36
-
-    def refuse(folder: str, prefix: str) -> dict[str, int]:
-        raise AssertionError("a complete span is listed again")
-
-    monkeypatch.setattr(filesystems, "list_prefix", refuse)
+    looks = count_calls(monkeypatch, os, ("listdir", "scandir", "stat"))
     assert examples.count() == 36
+    assert looks == []
 
 
 def test_workers_find_what_is_to_be_made(tmp_path: Path) -> None:

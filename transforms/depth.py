@@ -12,6 +12,7 @@ from apache_beam.utils.shared import Shared
 from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
 from transforms.compositing import ExampleBatch
 from transforms.depth_models import DepthModel, depth_model_fingerprint, load_depth_model
+from transforms.depth_models.environment import check_switches, fix_environment
 from transforms.pictures import Pixels
 from transforms.stages import Stage
 
@@ -44,14 +45,26 @@ class DepthSettings:
         """Read the weights and build the network.
 
         Raises:
-            InputError: the weights cannot be used.
+            InputError: the weights cannot be used, or the environment of this process would change depth.
             RunError: the weights have changed since the inputs were checked.
         """
+        # Workers on other machines have the environment of their image.
+        fix_environment()
+        self._check_environment()
         return load_depth_model(self.model, sha256=self.sha256, **self._network)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the network, without building it."""
+        """What identifies the network, without building it.
+
+        Raises:
+            InputError: as `load`.
+        """
+        self._check_environment()
         return dict(depth_model_fingerprint(self.model, **self._network))
+
+    def _check_environment(self) -> None:
+        if self.engine == "keras":
+            check_switches()
 
     @property
     def _network(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
@@ -187,6 +187,39 @@ def list_prefix(folder: str, prefix: str) -> dict[str, int]:
         (match,) = FileSystems.match([_literal(start) + "*"])
     here = len(start) - len(prefix)
     return {found.path[here:]: found.size_in_bytes for found in match.metadata_list}
+
+
+def find_named(folder: str, names: Sequence[str]) -> dict[str, int]:
+    """Name -> size in bytes of those of the named files that are directly in a folder.
+
+    On the local disk each name is looked up, since a listing would read the whole folder; elsewhere what their names
+    have in common is listed.
+
+    Raises:
+        InputError: Beam has no access to such paths.
+    """
+    if FileSystems.get_scheme(folder) is not None:
+        shared = os.path.commonprefix(names)  # noqa: RUF071  # characters are what is wanted
+        there = list_prefix(folder, shared)
+        return {name: there[name] for name in names if name in there}
+    found = {}
+    for name in names:
+        # Most are not there when a build starts, and a path object costs more than the look.
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118
+            if stat.S_ISREG(status.st_mode):
+                found[name] = status.st_size
+    return found
+
+
+def list_local_names(folder: str) -> set[str] | None:
+    """Names of all that is directly in a folder of the local disk, which may be missing; None if it is elsewhere."""
+    if FileSystems.get_scheme(folder) is not None:
+        return None
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208  # a path object for each of a million names
+    except FileNotFoundError:
+        return set()
 
 
 def _sizes(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, int]]:

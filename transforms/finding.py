@@ -1,11 +1,10 @@
 """Which shards are finished already and which are not: found by workers, since there may be millions.
 
-A shard is finished when its file is there, with a summary that fits. Files are listed span by span: shards whose names
-share all but their last digits, so that one listing by prefix, which every filesystem has, finds them and nothing else.
+A shard is finished when its file is there, with a summary that fits. Files are looked for span by span: shards whose
+names share all but their last digits, so that in an object store one listing by prefix finds them and nothing else.
 """
 
-import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -67,16 +66,19 @@ def shard_spans(layout: ShardLayout) -> list[ShardSpan]:
 
 def find_finished(files: DatasetFiles, span: ShardSpan) -> dict[int, int]:
     """Number in the split -> bytes of every shard of a span that is there."""
-    names = [files.shard_name(span.split, index, span.count) for index in span.indices]
-    shared = os.path.commonprefix(names)  # noqa: RUF071  # characters are what is wanted
-    there = filesystems.list_prefix(files.directory, shared)
+    names = _shard_names(files, span)
+    there = filesystems.find_named(files.directory, names)
     return {index: there[name] for index, name in zip(span.indices, names, strict=True) if name in there}
+
+
+def _shard_names(files: DatasetFiles, span: ShardSpan) -> list[str]:
+    return [files.shard_name(span.split, index, span.count) for index in span.indices]
 
 
 class FinishedExamples:
     """Counts the examples in finished shards, again and again while they become more.
 
-    Spans that were complete once are not listed again.
+    Spans that were complete once are not looked at again. On the local disk one listing serves all others.
     """
 
     def __init__(self, files: DatasetFiles, layout: ShardLayout) -> None:
@@ -89,8 +91,9 @@ class FinishedExamples:
         """How many there are now."""
         in_open = 0
         still_open = []
+        names = filesystems.list_local_names(self._files.directory) if self._open else None
         for span in self._open:
-            finished = find_finished(self._files, span)
+            finished = self._finished_in(span, names)
             if len(finished) == len(span.indices):
                 self._in_complete += span.examples
                 continue
@@ -100,6 +103,12 @@ class FinishedExamples:
                 in_open += place.stop - place.start
         self._open = still_open
         return self._in_complete + in_open
+
+    def _finished_in(self, span: ShardSpan, names: set[str] | None) -> Collection[int]:
+        if names is None:
+            return find_finished(self._files, span)
+        named = zip(span.indices, _shard_names(self._files, span), strict=True)
+        return [index for index, name in named if name in names]
 
 
 class FindShards(beam.PTransform):

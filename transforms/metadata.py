@@ -109,7 +109,7 @@ def rehearse_metadata(metadata: DatasetMetadata, splits: dict[str, int]) -> None
     """
     kinds: dict[str, Integers] = {"fg_bg": np.zeros((1, 3), np.uint8), "mask": np.zeros((1, 1), np.uint8)}
     if metadata.schema.depth_bits is not None:
-        kinds["depth"] = np.zeros((1, 1), np.uint16 if metadata.schema.depth_bits == 16 else np.uint8)
+        kinds["depth"] = np.zeros((1, 1), np.uint16) if metadata.schema.depth_bits == 16 else kinds["mask"]
     fields = {name: FieldSummary(0, Moments.of(pixels)) for name, pixels in kinds.items()}
     counts = no_placements(len(metadata.schema.backgrounds.classes), len(metadata.schema.foregrounds.classes))
     summary: BuildSummary = {

@@ -1,4 +1,4 @@
-"""The `keras` engine: the network in Keras 3, as one compiled function of a fixed shape under TensorFlow.
+"""The `keras` engine: the network in Keras 3 on TensorFlow, as one compiled function of a fixed shape.
 
 On a GPU it runs there, in mixed precision for bfloat16, with the resizing of pictures and depth on the device.
 """
@@ -18,6 +18,7 @@ from transforms.depth_models.images import FARTHEST_METRES, NEAREST_METRES, bili
 from transforms.depth_models.keras_network import build_network, set_weights
 from transforms.depth_models.mixing import mix_before_upsampling
 from transforms.depth_models.weights import Weights
+from transforms.errors import InputError
 
 _POLICIES: dict[Precision, str] = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -28,16 +29,22 @@ def build_engine(
     """The network compiled for up to `batch_size` images of `input_size` (width, height).
 
     With a GPU this sets TensorFlow to compute reproducibly and in full float32, for the whole process.
+
+    Raises InputError when the process has told TensorFlow to choose precisions itself.
     """
+    for option, value in tf.config.optimizer.get_experimental_options().items():
+        if value and option.startswith("auto_mixed_precision"):
+            raise InputError(
+                f"TensorFlow's option {option} is on in this process and changes depth by centimetres; turn it off with"
+                " tf.config.optimizer.set_experimental_options"
+            )
     width, height = input_size
-    on_gpu = keras.backend.backend() == "tensorflow" and _prepare_gpus()
+    on_gpu = _prepare_gpus()
     batch = batch_size if on_gpu else images_at_once(input_size, batch_size)
     if not on_gpu:
         layers = mix_before_upsampling(layers)
     network = build_network(layers, (height, width), batch_size=batch, dtype=_POLICIES[precision])
     set_weights(network, layers, weights)
-    if keras.backend.backend() != "tensorflow":
-        return Engine(batch, lambda inputs: np.asarray(network.predict_on_batch(inputs)[..., 0]))
     if on_gpu:
         return Engine(batch, compile_run(network), compile_predict(network))
     return Engine(batch, compile_run(network), runs_at_once=_runs_at_once())

@@ -1,13 +1,19 @@
-"""The DenseDepth graph in Keras 3, of operations that every Keras backend has."""
+"""The DenseDepth graph in Keras 3 on TensorFlow.
+
+Types and the layout of images are named wherever Keras would take them from keras.json otherwise.
+"""
 
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from transforms.depth_models.densedepth import BATCH_NORM_EPSILON, LEAKY_SLOPE, Layer
 from transforms.depth_models.mixing import column_matrix, row_matrix, split_kernel
 from transforms.depth_models.weights import Weights
+
+_LAYOUT = "channels_last"
 
 
 @keras.saving.register_keras_serializable(package="fgbg_depth")
@@ -19,38 +25,19 @@ class BilinearUpSampling2D(keras.layers.Layer):
     """
 
     def call(self, inputs: Any) -> Any:
-        """Doubles one axis after the other."""
-        if keras.backend.backend() == "tensorflow":
-            return _double_in_tensorflow(inputs)
-        return _double(_double(inputs, axis=1), axis=2)
+        """Doubles by TensorFlow's own operation, the one that the published weights were trained with."""
+        doubled = tf.raw_ops.ResizeBilinear(
+            images=tf.cast(inputs, tf.float32),
+            size=2 * tf.shape(inputs)[1:3],
+            align_corners=True,
+            half_pixel_centers=False,
+        )
+        return tf.cast(tf.ensure_shape(doubled, [inputs.shape[0], None, None, inputs.shape[3]]), inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The shape with both sides doubled."""
         batch, height, width, channels = input_shape
         return batch, height and 2 * height, width and 2 * width, channels
-
-
-def _double(x: Any, axis: int) -> Any:
-    """Doubles one axis of x: [n, h, w, c], in operations of every backend."""
-    n = ops.shape(x)[axis]
-    # In whole numbers, so that the weights are exact whatever the size.
-    scaled = ops.arange(2 * n, dtype="int32") * (n - 1)
-    before = scaled // (2 * n - 1)
-    behind = ops.minimum(before + 1, n - 1)
-    weight = ops.cast(scaled % (2 * n - 1), "float32") / ops.cast(2 * n - 1, "float32")
-    weight = ops.cast(ops.reshape(weight, (-1, 1, 1) if axis == 1 else (-1, 1)), x.dtype)
-    near = ops.take(x, before, axis=axis)
-    return near + weight * (ops.take(x, behind, axis=axis) - near)
-
-
-def _double_in_tensorflow(x: Any) -> Any:
-    """TensorFlow's own operation for it: five times faster, and the one the published weights were trained with."""
-    import tensorflow as tf
-
-    doubled = tf.raw_ops.ResizeBilinear(
-        images=tf.cast(x, tf.float32), size=2 * tf.shape(x)[1:3], align_corners=True, half_pixel_centers=False
-    )
-    return tf.cast(tf.ensure_shape(doubled, [x.shape[0], None, None, x.shape[3]]), x.dtype)
 
 
 class MixedUpSampling(keras.layers.Layer):
@@ -81,7 +68,7 @@ class MixedUpSampling(keras.layers.Layer):
         rows = ops.reshape(rows, (n * 2 * height, 3 * width, self.filters))
         columns = ops.matmul(ops.cast(self._columns, x.dtype), rows)
         doubled = ops.reshape(columns, (n, 2 * height, 2 * width, self.filters))
-        return doubled + ops.conv(skip, self.skip, padding="same") + self.bias
+        return doubled + ops.conv(skip, self.skip, padding="same", data_format=_LAYOUT) + self.bias
 
     def compute_output_shape(self, input_shape: list[tuple[int, ...]]) -> tuple[int, ...]:
         """The skip's shape with `filters` channels."""
@@ -104,7 +91,7 @@ def build_network(
     for layer in layers:
         inputs = [tensors[name] for name in layer.inputs]
         if layer.kind == "InputLayer":
-            tensors[layer.name] = keras.Input((*input_shape, 3), batch_size, name=layer.keras_name)
+            tensors[layer.name] = keras.Input((*input_shape, 3), batch_size, "float32", name=layer.keras_name)
         else:
             # The output's steps would be coarse in bfloat16: 4 cm at 10 m.
             policy = "float32" if layer is layers[-1] else dtype
@@ -130,13 +117,14 @@ def _build_layer(layer: Layer, dtype: str) -> keras.layers.Layer:
     common = {"name": layer.keras_name, "dtype": dtype}
     match layer.kind:
         case "ZeroPadding2D":
-            return keras.layers.ZeroPadding2D(layer.size, **common)
+            return keras.layers.ZeroPadding2D(layer.size, data_format=_LAYOUT, **common)
         case "Conv2D":
             return keras.layers.Conv2D(
                 layer.channels,
                 layer.size,
                 strides=layer.stride,
                 padding="same" if layer.same else "valid",
+                data_format=_LAYOUT,
                 use_bias=len(layer.weights) > 1,
                 **common,
             )
@@ -145,9 +133,9 @@ def _build_layer(layer: Layer, dtype: str) -> keras.layers.Layer:
         case "Activation":
             return keras.layers.Activation("relu", **common)
         case "MaxPooling2D":
-            return keras.layers.MaxPooling2D(layer.size, strides=layer.stride, **common)
+            return keras.layers.MaxPooling2D(layer.size, strides=layer.stride, data_format=_LAYOUT, **common)
         case "AveragePooling2D":
-            return keras.layers.AveragePooling2D(layer.size, strides=layer.stride, **common)
+            return keras.layers.AveragePooling2D(layer.size, strides=layer.stride, data_format=_LAYOUT, **common)
         case "Concatenate":
             return keras.layers.Concatenate(**common)
         case "BilinearUpSampling2D":

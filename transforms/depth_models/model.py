@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from transforms.depth_models.densedepth import describe_layers
 from transforms.depth_models.engine import Engine, Precision
+from transforms.depth_models.environment import check_backend
 from transforms.depth_models.images import check_input_size, depth_from_output, resize_depth, resize_pictures
 from transforms.depth_models.locate import locate_weights, open_weights
 from transforms.depth_models.operations import count_operations
@@ -131,8 +132,8 @@ def load_depth_model(
     standard deviation over the image on average and by 20 % at most.
 
     Raises InputError: weights not found, not HDF5, truncated or of another graph; input size, engine, precision or
-    batch size not valid; a missing extra, with the command that installs it. Raises RunError when the weights have
-    another sha256.
+    batch size not valid; a missing extra, with the command that installs it; for the engine "keras", a process in which
+    Keras runs on another backend than TensorFlow. Raises RunError when the weights have another sha256.
     """
     with _checked(name_or_path, engine, precision, input_size, batch_size) as checked:
         layers = describe_layers(checked.info.architecture)
@@ -219,6 +220,8 @@ def _check_choices(engine: str, precision: str, batch_size: int) -> None:
         raise InputError(f"depth precision {precision!r} is not known; choose {' or '.join(PRECISIONS)}")
     if batch_size < 1:
         raise InputError(f"depth batch size {batch_size} is not valid; it is at least 1")
-    module = os.environ.get("KERAS_BACKEND", "tensorflow") if engine == "keras" else engine
+    module = "tensorflow" if engine == "keras" else engine
     if importlib.util.find_spec(module) is None:
         raise InputError(f"depth engine {engine!r} needs {module}, which is not installed: {INSTALL[engine]}")
+    if engine == "keras":
+        check_backend()
