@@ -1,10 +1,10 @@
-"""How good cut-outs are, by number: cut-outs with known alpha are pasted on photographs and cut out again.
+"""Measures the accuracy of cut-outs: pastes cut-outs with known alpha into photographs and cuts them out again.
 
     python benchmarks/cutout_quality.py --foregrounds CUTOUTS --backgrounds samples/backgrounds/nature [--models ...]
 
-Each foreground is pasted near the middle of one background, 640 pixels wide or high, so that it fills 10 to 40 % of it
-where its shape allows; those that fill less are left out. Sub-folders of the backgrounds are their kinds, each with a
-row of its own. What a background shows of its own, such as a monument, counts as a mistake if it is cut out too.
+Each foreground is pasted near the centre of one background with a longest side of 640 pixels. It covers 10 to 40 % of
+the picture if its shape allows; foregrounds that cover less are skipped. Each sub-folder of the backgrounds has its own
+row in the table. An object in the background, such as a monument, counts as an error if it is cut out, too.
 """
 
 import argparse
@@ -28,28 +28,41 @@ from transforms.cutting.models import GRABCUT, MODELS, Model, load_model
 from transforms.inputs import find_pictures
 
 _SIDE = 640
-_LEAST, _MOST = 0.1, 0.4
+_MIN_COVERAGE, _MAX_COVERAGE = 0.1, 0.4
 
-# Rows by how much of the picture the object fills: from this share up to the next.
-_FILLS = (_LEAST, 0.2, _MOST, 1.0)
+# The table has a row for each interval between these fractions of the picture that the object covers.
+_COVERAGES = (_MIN_COVERAGE, 0.2, _MAX_COVERAGE, 1.0)
 
 
 @dataclass(frozen=True)
 class Score:
-    """Of one cut-out."""
+    """The accuracy of one cut-out.
+
+    Attributes:
+        iou: intersection over union of the masks.
+        error: mean absolute error of alpha.
+        flagged: whether it is flagged for review.
+        seconds: duration of cutting out.
+    """
 
     iou: float
     error: float
-    doubtful: bool
+    flagged: bool
     seconds: float
 
 
 @dataclass(frozen=True)
 class Case:
-    """A photograph made of two, and what a model made of it."""
+    """One composite photograph and the score of a model on it.
+
+    Attributes:
+        kind: sub-folder of the background.
+        coverage: fraction of the picture that the object covers.
+        score: accuracy of the cut-out.
+    """
 
     kind: str
-    fill: float
+    coverage: float
     score: Score
 
 
@@ -69,50 +82,55 @@ def main() -> None:
         photo, truth = paste(
             Path(foreground.path).read_bytes(), Path(background.path).read_bytes(), np.random.default_rng(number)
         )
-        fill = float((truth >= 0.5).mean())
-        if fill >= _LEAST:
+        coverage = float((truth >= 0.5).mean())
+        if coverage >= _MIN_COVERAGE:
             kind = background.label.rpartition("/")[0]
             for name, model in models.items():
-                cases[name].append(Case(kind, fill, score(photo, truth, model)))
-    for name, ours in cases.items():
-        columns = "pictures | IoU, mean | median | alpha error, mean | laid aside | IoU of the others | s each"
+                cases[name].append(Case(kind, coverage, score(photo, truth, model)))
+    for name, scored in cases.items():
+        columns = "pictures | IoU, mean | median | alpha error, mean | flagged | IoU of the others | s each"
         print(f"\n| {name} | {columns} |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-        for title, group in groups(ours):
+        for title, group in groups(scored):
             print(row(title, [case.score for case in group]))
 
 
 def groups(cases: Sequence[Case]) -> Iterator[tuple[str, list[Case]]]:
-    """All, then by kind of background if there are kinds, then by fill; none is empty."""
+    """Yield (title, cases): all cases, then one group per kind of background if there are several, then by coverage.
+
+    Empty groups are skipped.
+    """
     yield "all", list(cases)
     if len(kinds := sorted({case.kind for case in cases})) > 1:
         for kind in kinds:
             yield kind, [case for case in cases if case.kind == kind]
-    for least, most in pairwise(_FILLS):
-        if ours := [case for case in cases if least <= case.fill < most]:
-            yield f"fill {least:.0%} to {most:.0%}", ours
+    for low, high in pairwise(_COVERAGES):
+        if group := [case for case in cases if low <= case.coverage < high]:
+            yield f"coverage {low:.0%} to {high:.0%}", group
 
 
 def row(title: str, scores: Sequence[Score]) -> str:
-    """Of the table."""
+    """Return one row of the table."""
     iou, error, seconds = (np.array([getattr(one, key) for one in scores]) for key in ("iou", "error", "seconds"))
-    aside = np.array([one.doubtful for one in scores])
-    others = iou[~aside].mean() if not aside.all() else float("nan")
+    flagged = np.array([one.flagged for one in scores])
+    others = iou[~flagged].mean() if not flagged.all() else float("nan")
     return (
         f"| {title} | {len(scores)} | {iou.mean():.3f} | {np.median(iou):.3f} | {error.mean():.4f}"
-        f" | {aside.mean():.0%} | {others:.3f} | {np.median(seconds):.2f} |"
+        f" | {flagged.mean():.0%} | {others:.3f} | {np.median(seconds):.2f} |"
     )
 
 
 def paste(foreground: bytes, background: bytes, random: np.random.Generator) -> tuple[Image.Image, npt.NDArray]:
-    """A photograph made of two, and the alpha in it, float64 [h, w] in 0 .. 1."""
+    """Paste a foreground into a background: the composite, and the alpha of the object, float64 [h, w] in 0 .. 1."""
     scene = pictures.decode_picture(background).convert("RGB")
     factor = _SIDE / max(scene.size)
     scene = scene.resize((round(scene.width * factor), round(scene.height * factor)), Image.Resampling.LANCZOS)
     cutout = pictures.load_foreground(foreground, _SIDE)
     opaque = cutout[..., 3].sum() / 255
-    scale = (random.uniform(_LEAST, _MOST) * scene.width * scene.height / opaque) ** 0.5
-    scale = min(scale, *(0.95 * there / here for there, here in zip(scene.size, cutout.shape[1::-1], strict=True)))
+    scale = (random.uniform(_MIN_COVERAGE, _MAX_COVERAGE) * scene.width * scene.height / opaque) ** 0.5
+    scale = min(
+        scale, *(0.95 * available / side for available, side in zip(scene.size, cutout.shape[1::-1], strict=True))
+    )
     width, height = (max(1, round(side * scale)) for side in cutout.shape[1::-1])
     cutout = pictures.resize_cutout(cutout, (width, height))
     left = round((scene.width - width) * random.uniform(0.3, 0.7))
@@ -124,7 +142,7 @@ def paste(foreground: bytes, background: bytes, random: np.random.Generator) -> 
 
 
 def score(photo: Image.Image, truth: npt.NDArray, model: Model) -> Score:
-    """Cut out and compare: intersection over union of the masks, mean absolute error of alpha."""
+    """Cut the object out and compare the result with the true alpha."""
     start = time.perf_counter()
     result = cut_out(photo, model)
     seconds = time.perf_counter() - start
@@ -132,9 +150,9 @@ def score(photo: Image.Image, truth: npt.NDArray, model: Model) -> Score:
     if result.rgba is not None:
         left, top, width, height = result.box
         alpha[top : top + height, left : left + width] = result.rgba[..., 3] / 255
-    found, there = alpha >= 0.5, truth >= 0.5
-    iou = (found & there).sum() / (found | there).sum()
-    return Score(iou, float(np.abs(alpha - truth).mean()), bool(result.doubts), seconds)
+    found, expected = alpha >= 0.5, truth >= 0.5
+    iou = (found & expected).sum() / (found | expected).sum()
+    return Score(iou, float(np.abs(alpha - truth).mean()), bool(result.review_flags), seconds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The terminal: what we say is heard, what libraries say meanwhile is kept back unless something unexpected happens."""
+"""Terminal output: holds back what libraries write to standard error while a command runs."""
 
 import os
 import sys
@@ -9,8 +9,8 @@ from typing import TextIO
 
 from transforms.errors import InputError, RunError
 
-_MOST_NOISE = 100_000
-_LAST_NOISE_SECONDS = 1.0
+_MAX_BYTES = 100_000
+_JOIN_SECONDS = 1.0
 
 # Where `quiet_libraries` lets us speak while it holds back everything else.
 _spoken: TextIO | None = None
@@ -23,21 +23,21 @@ def say(sentence: str) -> None:
 
 @contextmanager
 def quiet_libraries() -> Iterator[TextIO]:
-    """Yield the standard error for our own use; all else that arrives there while the block runs is held back.
+    """Yield a stream to standard error for the command, and hold back all other output to standard error.
 
-    TensorFlow's notices come from C++ before any log level is read, and Beam prints the traceback of an exception
-    several times over before it raises it; both would tear the progress bar. What was held back is shown if the block
-    ends with an error that is not one of ours.
+    TensorFlow logs from C++ before it reads any log level, and Beam prints the traceback of an exception several times
+    before it raises the exception. Both would break the progress bar. If the block ends with an unexpected error, that
+    is, any other than InputError, RunError and KeyboardInterrupt, the last part of the output is printed.
     """
     global _spoken
     sys.stderr.flush()
     terminal = os.dup(2)
-    with _Noise() as noise, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as spoken:
-        os.dup2(noise.sink, 2)
+    with _CapturedOutput() as captured, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as stream:
+        os.dup2(captured.sink, 2)
         unexpected = False
         _spoken = spoken
         try:
-            yield spoken
+            yield stream
         except (InputError, RunError, KeyboardInterrupt):
             raise
         except BaseException:
@@ -48,22 +48,22 @@ def quiet_libraries() -> Iterator[TextIO]:
             sys.stderr.flush()
             os.dup2(terminal, 2)
             if unexpected:
-                spoken.write(noise.last().decode(errors="replace"))
-            spoken.flush()
+                stream.write(captured.last().decode(errors="replace"))
+            stream.flush()
 
 
-class _Noise:
+class _CapturedOutput:
     """A pipe whose last part is kept in memory.
 
-    Not a file: on a full disk, writing the traceback would fail inside of Beam, which then waits for ever.
+    It is not a file because on a full disk, writing the traceback would fail inside Beam, which then waits forever.
     """
 
     def __init__(self) -> None:
         self._last = bytearray()
         self._source, self.sink = os.pipe()
-        self._reader = threading.Thread(target=self._read, name="noise", daemon=True)
+        self._reader = threading.Thread(target=self._read, name="captured-output", daemon=True)
 
-    def __enter__(self) -> "_Noise":
+    def __enter__(self) -> "_CapturedOutput":
         self._reader.start()
         return self
 
@@ -71,10 +71,10 @@ class _Noise:
         self._close()
 
     def last(self) -> bytes:
-        """What was written last; to be called when nobody here writes any more."""
+        """Return the last part of the output. Call it only after this process has stopped writing."""
         self._close()
-        # Child processes may hold the pipe open for longer.
-        self._reader.join(_LAST_NOISE_SECONDS)
+        # Child processes can keep the pipe open, so the reader may not reach the end.
+        self._reader.join(_JOIN_SECONDS)
         return bytes(self._last)
 
     def _close(self) -> None:
@@ -83,7 +83,7 @@ class _Noise:
             self.sink = -1
 
     def _read(self) -> None:
-        while chunk := os.read(self._source, _MOST_NOISE):
+        while chunk := os.read(self._source, _MAX_BYTES):
             self._last += chunk
-            del self._last[:-_MOST_NOISE]
+            del self._last[:-_MAX_BYTES]
         os.close(self._source)

@@ -1,7 +1,7 @@
-"""Hours and dollars of a build on Dataflow workers: arithmetic on stated figures, no measurement of a cloud.
+"""Estimates the hours and dollars of a build on Dataflow from stated figures. Nothing is measured on Google Cloud.
 
-The work of one example comes from the examples that `plan` really makes; machines, prices and the speed of accelerators
-come from the tables here.
+The time per example comes from the examples that `plan` builds on this machine. Machines, prices and the speed of
+accelerators come from the tables in this module.
 """
 
 import re
@@ -12,31 +12,37 @@ from math import ceil
 from transforms.card import format_bytes
 from transforms.errors import InputError
 
-# Dollars, of Dataflow's batch workers: not those of bare machines, which are lower. Rounded figures to plan with, not
-# looked up on the day: those of GPUs are list prices of bare machines and a fifth more.
+# US dollars for Dataflow batch workers, whose prices are higher than those of Compute Engine. They are rounded figures
+# for planning and not current prices. The prices of GPUs are Compute Engine list prices plus one fifth.
 PRICES_OF = "about the list prices of us-central1 in 2025"
 VCPU_HOUR = 0.056
 GIGABYTE_HOUR = 0.003557
 DISK_GIGABYTE_HOUR = 0.000054
 STORAGE_GIGABYTE_MONTH = 0.020
 
-# What Dataflow takes when nothing is said.
+# Defaults of Dataflow.
 DEFAULT_MACHINE = "n1-standard-1"
 DEFAULT_DISK_GIGABYTES = 25
 
-# Assumptions. From asking for a machine to its first shard: the machine, its driver, the image, the libraries.
+# Assumptions. Minutes from requesting a worker to its first shard: start of the machine, driver, image and libraries.
 START_MINUTES = 5
-# Of a thread that waits for a picture from a bucket in the same region.
+# Seconds that a thread waits for a picture from a bucket in the same region.
 FETCH_SECONDS = 0.02
-# Beside a GPU all work is done by the threads of one process; of more of them Python makes no use.
-MOST_THREADS = 4
-# How much of its peak a GPU reaches, in full float32 and in bfloat16: small batches and channels, memory-bound layers.
+# On a worker with a GPU, the threads of one process do all work. Python does not benefit from more threads than this.
+MAX_THREADS = 4
+# Fraction of its peak that a GPU reaches. It is low because batches and channels are small and layers are memory-bound.
 UTILISATION = {"float32": 0.3, "bfloat16": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A worker's machine type: its processors as Dataflow bills them, and its memory."""
+    """A machine type of Compute Engine.
+
+    Attributes:
+        name: its name, such as n1-standard-4.
+        vcpus: number of vCPUs, as billed.
+        gigabytes: memory, GB.
+    """
 
     name: str
     vcpus: int
@@ -45,14 +51,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A kind of GPU.
+    """A model of GPU.
 
     Attributes:
-        dollars: an hour.
-        float32: peak, TFLOP/s, without TensorFloat-32, which the networks do not use.
-        bfloat16: peak, TFLOP/s, dense, or None if it computes that in float32.
-        machines: how the names of the machine types begin that can have it.
-        machine: the one to assume if none is named.
+        dollars: price per hour.
+        float32: peak TFLOP/s in float32 without TensorFloat-32, which the networks do not use.
+        bfloat16: dense peak TFLOP/s in bfloat16, or None if it computes bfloat16 in float32.
+        machines: prefix of the machine types that support it.
+        machine: default machine type.
     """
 
     dollars: float
@@ -62,28 +68,28 @@ class Gpu:
     machine: str
 
     def computes_in(self, precision: str) -> str:
-        """The precision that it really computes in."""
+        """Return the precision in which the GPU computes if `precision` is requested."""
         return precision if self.bfloat16 else "float32"
 
     def peak(self, precision: str) -> float:
-        """TFLOP/s in a precision that it computes in."""
+        """Return the peak TFLOP/s in a precision that the GPU supports."""
         return self.bfloat16 if precision == "bfloat16" and self.bfloat16 else self.float32
 
 
 @dataclass(frozen=True, slots=True)
 class Accelerators:
-    """What each worker has beside its processors: so many GPUs of one kind, of which a process uses one."""
+    """The GPUs of a worker: `count` of one model. A process uses only one of them."""
 
     name: str
     count: int
 
     @property
     def gpu(self) -> Gpu:
-        """The kind."""
+        """The model of GPU."""
         return GPUS[self.name]
 
 
-# vCPUs and memory in GB for each unit of the number in the type's name: a vCPU or, where that ends in g, a GPU.
+# vCPUs and GB of memory per unit of the number at the end of a machine type: a vCPU, or a GPU if the name ends in g.
 _MACHINES = {
     "n1-standard": (1, 3.75),
     "n1-highmem": (1, 6.5),
@@ -96,7 +102,7 @@ _MACHINES = {
     "a3-highgpu": (26, 234.0),
 }
 
-# Peaks as NVIDIA states them for the boards that Google's machines have.
+# Peaks as published by NVIDIA for the boards in Google's machines.
 GPUS = {
     "nvidia-tesla-p4": Gpu(0.72, 5.5, None, "n1-", "n1-standard-4"),
     "nvidia-tesla-p100": Gpu(1.752, 9.3, None, "n1-", "n1-standard-4"),
@@ -111,13 +117,13 @@ GPUS = {
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Workers, all alike.
+    """A number of identical workers.
 
     Attributes:
-        workers: how many.
-        machine: their machine type.
-        accelerators: what each of them has, or None.
-        disk_gigabytes: of each.
+        workers: number of workers.
+        machine: machine type.
+        accelerators: GPUs per worker, or None.
+        disk_gigabytes: disk per worker, GB.
     """
 
     workers: int
@@ -126,8 +132,8 @@ class Fleet:
     disk_gigabytes: int
 
     @property
-    def dollars_an_hour(self) -> float:
-        """Of one worker."""
+    def dollars_per_hour(self) -> float:
+        """Price of one worker per hour."""
         gpus = self.accelerators.count * self.accelerators.gpu.dollars if self.accelerators else 0
         machine = self.machine.vcpus * VCPU_HOUR + self.machine.gigabytes * GIGABYTE_HOUR
         return machine + self.disk_gigabytes * DISK_GIGABYTE_HOUR + gpus
@@ -135,17 +141,17 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What there is to do.
+    """The work of a build.
 
     Attributes:
-        examples: how many.
-        shards: in how many pieces.
-        stored_bytes: of the finished dataset.
-        core_seconds: of one core for an example without its depth.
-        pictures: how many pictures an example fetches and decodes again.
-        picture_seconds: of one core to decode one.
-        depth_core_seconds: of one core for its depth, or 0 without.
-        gpu_operations: of its depth, multiplications and additions, or 0 if no GPU would be used for it.
+        examples: number of examples.
+        shards: number of shards.
+        stored_bytes: size of the finished dataset.
+        core_seconds: time of one core per example, without depth.
+        pictures: mean number of pictures per example that have to be read and decoded again.
+        picture_seconds: time of one core to decode a picture.
+        depth_core_seconds: time of one core per depth map, or 0 without depth.
+        gpu_operations: multiplications and additions per depth map, or 0 if depth does not run on a GPU.
         precision: "float32" or "bfloat16".
     """
 
@@ -161,22 +167,22 @@ class Job:
 
     @property
     def thread_seconds(self) -> float:
-        """Of one thread for an example without its depth."""
+        """Time of one thread per example, without depth but including waiting for pictures."""
         return self.core_seconds + self.pictures * (self.picture_seconds + FETCH_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class FleetEstimate:
-    """What a job costs on a fleet.
+    """The estimated time and cost of a job on a fleet.
 
     Attributes:
-        cores: of a worker that make examples.
-        busy_workers: how many of them have a shard to make.
-        cores_rate: examples a second that a worker's cores can make.
-        gpu_rate: depth maps a second by its GPU, or None where the cores make them.
-        hours: from start to end.
-        dollars: for these workers over these hours.
-        storage_dollars: of the dataset, each month.
+        cores: cores of a worker that build examples.
+        busy_workers: number of workers that have at least one shard to build.
+        cores_rate: examples per second by the cores of a worker.
+        gpu_rate: depth maps per second by the GPU of a worker, or None if the cores predict depth.
+        hours: duration of the job.
+        dollars: price of the workers for this duration.
+        storage_dollars: price of storing the dataset per month.
     """
 
     cores: int
@@ -189,7 +195,7 @@ class FleetEstimate:
 
 
 def parse_machine(name: str) -> Machine:
-    """A machine type by its name.
+    """Return the machine type of this name.
 
     >>> parse_machine("n1-standard-4")
     Machine(name='n1-standard-4', vcpus=4, gigabytes=15.0)
@@ -197,70 +203,70 @@ def parse_machine(name: str) -> Machine:
     24
 
     Raises:
-        InputError: it is not in the table.
+        InputError: the name is not in the table.
     """
     match = re.fullmatch(r"(.+)-([1-9]\d*)(g?)", name)
     if not match or match[1] not in _MACHINES or bool(match[3]) != match[1].endswith("gpu"):
         known = ", ".join(f"{kind}-N{'g' if kind.endswith('gpu') else ''}" for kind in _MACHINES)
-        raise InputError(f"--machine_type: no price is known of {name}, only of {known}.")
+        raise InputError(f"--machine_type: the price of {name} is unknown. Known machine types: {known}.")
     vcpus, gigabytes = _MACHINES[match[1]]
     return Machine(name, int(match[2]) * vcpus, int(match[2]) * gigabytes)
 
 
 def parse_accelerators(text: str) -> Accelerators:
-    """What `type:NAME;count:N` means, whatever follows.
+    """Parse `type:NAME;count:N`; further options are ignored.
 
     >>> parse_accelerators("type:nvidia-l4;count:1;install-nvidia-driver")
     Accelerators(name='nvidia-l4', count=1)
 
     Raises:
-        InputError: it is not in the table.
+        InputError: the format is wrong or the name is not in the table.
     """
     parts = dict(part.split(":", 1) for part in text.split(";") if ":" in part)
     name, count = parts.get("type", ""), parts.get("count", "1")
     if name not in GPUS or not re.fullmatch(r"[1-9]\d*", count):
         raise InputError(
-            f"--accelerator: no price is known of {text}, only of type:NAME;count:N with {', '.join(GPUS)}."
+            f"--accelerator: the price of {text} is unknown. Use type:NAME;count:N with one of {', '.join(GPUS)}."
         )
     return Accelerators(name, int(count))
 
 
 def service_accelerator(service_options: Iterable[str]) -> str | None:
-    """The accelerator among the values of Beam's --dataflow_service_options or --experiments, if there is one.
+    """Return the accelerator in the values of --dataflow_service_options or --experiments, or None.
 
     >>> service_accelerator(["enable_prime", "worker_accelerator=type:nvidia-l4;count:1"])
     'type:nvidia-l4;count:1'
     """
-    asked = [option for option in service_options if option.startswith("worker_accelerator=")]
-    return asked[-1].partition("=")[2] if asked else None
+    values = [option for option in service_options if option.startswith("worker_accelerator=")]
+    return values[-1].partition("=")[2] if values else None
 
 
 def make_fleet(
     workers: int | None, machine_type: str | None, accelerator: str | None, disk_gigabytes: int | None
 ) -> Fleet:
-    """A fleet from the values of flags, where None is what Dataflow would take.
+    """Return the fleet that the flags describe; None means the default of Dataflow.
 
     Raises:
-        InputError: a machine type or accelerator is not in the tables, or one cannot have the other.
+        InputError: a machine type or accelerator is not in the tables, or the machine type does not support it.
     """
     accelerators = parse_accelerators(accelerator) if accelerator else None
     machine = parse_machine(machine_type or (accelerators.gpu.machine if accelerators else DEFAULT_MACHINE))
     if accelerators and not machine.name.startswith(accelerators.gpu.machines):
         raise InputError(
-            f"--machine_type: a {machine.name} cannot have a {accelerators.name}, which goes with"
-            f" {accelerators.gpu.machines}... such as {accelerators.gpu.machine}."
+            f"--machine_type: {machine.name} does not support {accelerators.name}. Use a machine type that starts with"
+            f" {accelerators.gpu.machines}, such as {accelerators.gpu.machine}."
         )
     return Fleet(workers or 1, machine, accelerators, disk_gigabytes or DEFAULT_DISK_GIGABYTES)
 
 
 def estimate_fleet(job: Job, fleet: Fleet) -> FleetEstimate:
-    """What the job costs on the fleet.
+    """Estimate the time and cost of the job on the fleet.
 
-    Without a GPU, Dataflow runs a process on each vCPU, and a vCPU counts as one core of the machine that measured.
-    With one, cores and GPU work at the same time on different shards, and the slower of them decides.
+    Without a GPU, Dataflow runs one process per vCPU. A vCPU counts as one core of the machine that ran `plan`. With a
+    GPU, cores and GPU work on different shards at the same time, and the slower one determines the rate.
     """
     on_gpu = fleet.accelerators is not None and job.gpu_operations > 0
-    cores = min(fleet.machine.vcpus, MOST_THREADS) if fleet.accelerators else fleet.machine.vcpus
+    cores = min(fleet.machine.vcpus, MAX_THREADS) if fleet.accelerators else fleet.machine.vcpus
     cores_rate = cores / (job.thread_seconds + (0 if on_gpu else job.depth_core_seconds))
     gpu_rate = None
     if on_gpu and fleet.accelerators:
@@ -275,41 +281,42 @@ def estimate_fleet(job: Job, fleet: Fleet) -> FleetEstimate:
         cores_rate=cores_rate,
         gpu_rate=gpu_rate,
         hours=hours,
-        dollars=busy_workers * hours * fleet.dollars_an_hour,
+        dollars=busy_workers * hours * fleet.dollars_per_hour,
         storage_dollars=job.stored_bytes / 1e9 * STORAGE_GIGABYTE_MONTH,
     )
 
 
 def describe_fleet(job: Job, fleet: Fleet, estimate: FleetEstimate) -> str:
-    """For people: the result, then every figure it follows from."""
+    """Return the estimate as text: the result, then all figures from which it is computed."""
     has = f" with {fleet.accelerators.count} {fleet.accelerators.name}" if fleet.accelerators else ""
     lines = [
         f"  On Dataflow, {fleet.workers} x {fleet.machine.name}{has}: about {_duration(estimate.hours)},"
-        f" ${estimate.dollars:,.2f}. Never measured there; it follows from:",
-        f"    work     {1 / job.core_seconds:,.0f} examples/s on one core here without depth, x {estimate.cores}"
-        f" {'threads of one process' if fleet.accelerators else 'vCPU, each as good as that core'}",
+        f" ${estimate.dollars:,.2f}. This is an estimate, not a measurement. It is computed from:",
+        f"    work     {1 / job.core_seconds:,.0f} examples/s on one core of this machine without depth,"
+        f" x {estimate.cores}"
+        f" {'threads of one process' if fleet.accelerators else 'vCPU, each assumed as fast as this core'}",
     ]
     if job.pictures:
         lines.append(
-            f"    pictures {job.pictures:.2f} for each example again, since not all fit in memory:"
-            f" {FETCH_SECONDS * 1000:g} ms to fetch one (assumed), {job.picture_seconds * 1000:,.1f} to decode it"
+            f"    pictures {job.pictures:.2f} per example are read again because not all fit in memory:"
+            f" {FETCH_SECONDS * 1000:g} ms to read one (assumed), {job.picture_seconds * 1000:,.1f} ms to decode it"
         )
     lines += _describe_depth(job, fleet, estimate)
     if estimate.busy_workers < fleet.workers:
         lines.append(
-            f"    shards   {job.shards:,}: work for {estimate.busy_workers} of the {fleet.workers} workers;"
-            " a smaller --examples_per_shard makes more"
+            f"    shards   {job.shards:,}: only {estimate.busy_workers} of the {fleet.workers} workers have work;"
+            " a smaller --examples_per_shard gives more shards"
         )
     machine = fleet.machine
     lines += [
-        f"    start    {START_MINUTES} minutes of every worker (assumed)",
-        f"    price    ${fleet.dollars_an_hour:.3f} an hour and worker: {machine.vcpus} vCPU x ${VCPU_HOUR},"
+        f"    start    {START_MINUTES} minutes per worker (assumed)",
+        f"    price    ${fleet.dollars_per_hour:.3f} per worker and hour: {machine.vcpus} vCPU x ${VCPU_HOUR},"
         f" {machine.gigabytes:g} GB x ${GIGABYTE_HOUR}, disk {fleet.disk_gigabytes} GB x ${DISK_GIGABYTE_HOUR:.6f}"
         + (f", {fleet.accelerators.count} x ${fleet.accelerators.gpu.dollars:g}" if fleet.accelerators else ""),
-        "    shuffle  numbers of shards and sums only: nothing to speak of",
-        f"    storage  {format_bytes(job.stored_bytes)} x ${STORAGE_GIGABYTE_MONTH:.2f} a GB:"
-        f" ${estimate.storage_dollars:,.2f} a month",
-        f"    Prices are {PRICES_OF}: see cloud.google.com/dataflow/pricing for yours.",
+        "    shuffle  shard numbers and sums only: negligible",
+        f"    storage  {format_bytes(job.stored_bytes)} x ${STORAGE_GIGABYTE_MONTH:.2f} per GB:"
+        f" ${estimate.storage_dollars:,.2f} per month",
+        f"    Prices are {PRICES_OF}. See cloud.google.com/dataflow/pricing for current prices.",
     ]
     return "\n".join(lines)
 
@@ -321,22 +328,23 @@ def _describe_depth(job: Job, fleet: Fleet, estimate: FleetEstimate) -> list[str
         precision = accelerators.gpu.computes_in(job.precision)
         lines.append(
             f"    depth    {estimate.gpu_rate:,.0f} images/s on a GPU: {accelerators.gpu.peak(precision):g} TFLOP/s in"
-            f" {precision} x {UTILISATION[precision]:.0%} (assumed) / {job.gpu_operations / 1e9:,.3g} GFLOP an image"
+            f" {precision} x {UTILISATION[precision]:.0%} (assumed) / {job.gpu_operations / 1e9:,.3g} GFLOP per image"
         )
         slower = "GPU" if estimate.gpu_rate < estimate.cores_rate else "vCPUs"
-        lines.append(f"    limit    the {slower}; the other waits for it")
+        lines.append(f"    limit    the {slower}")
         if accelerators.count > 1:
-            lines.append("    GPUs     a process uses one of them; all are paid for")
+            lines.append("    GPUs     a process uses only one of them, but all are billed")
         return lines
     if job.depth_core_seconds:
-        lines.append(f"    depth    {1 / job.depth_core_seconds:,.1f} images/s on one core here")
+        lines.append(f"    depth    {1 / job.depth_core_seconds:,.1f} images/s on one core of this machine")
     if accelerators:
-        lines.append("    GPUs     nothing here uses them: they are paid for all the same")
+        lines.append("    GPUs     this build does not use them, but they are billed")
     return lines
 
 
 def _duration(hours: float) -> str:
-    """
+    """Return a duration in minutes or hours.
+
     >>> _duration(0.5), _duration(30)
     ('30 minutes', '30.0 hours')
     """

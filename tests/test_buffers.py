@@ -1,4 +1,4 @@
-"""Memory used again: never while anybody still looks at it."""
+"""Buffer pool: memory is reused, but never while an array or a view of it is alive."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,12 +7,12 @@ import numpy as np
 from transforms.buffers import BufferPool
 
 
-def test_arrays_have_the_shape_asked_for() -> None:
+def test_arrays_have_the_requested_shape() -> None:
     array = BufferPool().take((2, 3, 4))
     assert (array.shape, array.dtype, array.flags.writeable) == ((2, 3, 4), np.uint8, True)
 
 
-def test_memory_is_used_again() -> None:
+def test_free_memory_is_reused() -> None:
     pool = BufferPool()
     array = pool.take((10, 10))
     address = array.ctypes.data
@@ -20,7 +20,7 @@ def test_memory_is_used_again() -> None:
     assert pool.take((9, 11)).ctypes.data == address
 
 
-def test_memory_in_use_is_left_alone() -> None:
+def test_memory_in_use_is_not_reused() -> None:
     pool = BufferPool()
     arrays = [pool.take((100,)) for _ in range(6)]
     for i, array in enumerate(arrays):
@@ -36,7 +36,7 @@ def test_a_view_keeps_its_memory() -> None:
     assert (view == 1).all()
 
 
-def test_much_larger_memory_is_not_used_for_little() -> None:
+def test_much_larger_memory_is_not_reused_for_a_small_array() -> None:
     pool = BufferPool()
     large = pool.take((1_000,))
     large[...] = 1
@@ -45,7 +45,7 @@ def test_much_larger_memory_is_not_used_for_little() -> None:
     assert pool.take((1_000,)).size == 1_000
 
 
-def test_no_more_is_kept_than_agreed() -> None:
+def test_pool_keeps_at_most_the_given_number_of_blocks() -> None:
     pool = BufferPool(most_kept=2)
     arrays = [pool.take((100,)) for _ in range(5)]
     del arrays

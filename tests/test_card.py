@@ -1,4 +1,4 @@
-"""The card: what was made, in numbers and pictures."""
+"""The dataset card: its text and its pictures."""
 
 import re
 from pathlib import Path
@@ -11,18 +11,19 @@ from PIL import Image
 from tests.dataset_helpers import SmallDataset
 from tests.pictures_helpers import photo
 from transforms.assets import Assets
-from transforms.card import _shown, _varied, format_bytes, render_card, write_card
+from transforms.card import _choose_varied, _pictures_shown, format_bytes, render_card, write_card
 from transforms.metadata import make_manifest, make_statistics
 
 
-def card(dataset: SmallDataset, **manifest: Any) -> str:
+def render(dataset: SmallDataset, **changes: Any) -> str:
+    """Return the text of the card, with changes to the manifest."""
     summary = dataset.write_all()
-    told = make_manifest(summary, dataset.metadata) | manifest
-    return render_card(make_statistics(summary, dataset.metadata), told, dataset.files)
+    manifest = make_manifest(summary, dataset.metadata) | changes
+    return render_card(make_statistics(summary, dataset.metadata), manifest, dataset.files)
 
 
-def written(dataset: SmallDataset) -> Path:
-    """The folder with the card."""
+def write(dataset: SmallDataset) -> Path:
+    """Write the card and return its folder."""
     summary = dataset.write_all()
     statistics, manifest = make_statistics(summary, dataset.metadata), make_manifest(summary, dataset.metadata)
     write_card(dataset.files, dataset.companions, statistics, manifest)
@@ -30,7 +31,7 @@ def written(dataset: SmallDataset) -> Path:
 
 
 def row(text: str, name: str) -> list[str]:
-    """The cells of the first table row that starts with this name."""
+    """Return the cells of the first table row that starts with this name."""
     (line, *_) = re.findall(rf"^\| {name} \|.*$", text, re.MULTILINE)
     return [cell.strip() for cell in line.strip("|").split("|")]
 
@@ -43,54 +44,54 @@ def test_format_bytes(size: float, text: str) -> None:
     assert format_bytes(size) == text
 
 
-def test_card_counts_the_kinds(tmp_path: Path) -> None:
-    text = card(SmallDataset(tmp_path, depth_bits=16))
+def test_card_shows_the_number_of_images_of_each_kind(tmp_path: Path) -> None:
+    text = render(SmallDataset(tmp_path, depth_bits=16))
     counts = {kind: row(text, kind)[1] for kind in ("bg", "fg", "fg_mask", "fg_bg", "mask", "depth")}
     assert counts == {"bg": "3", "fg": "2", "fg_mask": "2", "fg_bg": "36", "mask": "36", "depth": "36"}
     assert (row(text, "train")[1], row(text, "test")[1]) == ("24", "12")
 
 
-def test_card_tells_mean_and_std(tmp_path: Path) -> None:
+def test_card_shows_mean_and_std(tmp_path: Path) -> None:
     dataset = SmallDataset(tmp_path)
     mask = np.concatenate([dataset.batch(shard).mask for shard in range(dataset.layout.num_shards)]) / 255
-    text = card(dataset).split("## Mean and standard deviation")[1]
+    text = render(dataset).split("## Mean and standard deviation")[1]
     assert row(text, "mask")[1:3] == [f"{mask.mean():.4f}", f"{mask.std():.4f}"]
 
 
-def test_card_tells_how_to_load_it(tmp_path: Path) -> None:
-    assert 'tfds.load("small:1.0.0", split="train"' in card(SmallDataset(tmp_path))
+def test_card_shows_how_to_load_the_dataset(tmp_path: Path) -> None:
+    assert 'tfds.load("small:1.0.0", split="train"' in render(SmallDataset(tmp_path))
 
 
-def test_card_tells_what_made_the_depth(tmp_path: Path) -> None:
-    text = card(SmallDataset(tmp_path, depth_bits=16))
+def test_card_describes_the_depth_model(tmp_path: Path) -> None:
+    text = render(SmallDataset(tmp_path, depth_bits=16))
     assert "predicted for each composite by `w.h5` (sha256 0123456789ab…, keras, float32, input 640x480)" in text
     assert "linear: metres = depth / 1000." in text
 
 
-def test_card_without_depth_says_so(tmp_path: Path) -> None:
-    text = card(SmallDataset(tmp_path))
-    assert "This dataset was made without depth." in text
+def test_card_states_that_there_is_no_depth(tmp_path: Path) -> None:
+    text = render(SmallDataset(tmp_path))
+    assert "This dataset has no depth maps." in text
     assert "metres =" not in text
 
 
-def test_card_lists_inputs_left_out(tmp_path: Path) -> None:
-    assert "- `bg/cut.jpg` is truncated" in card(SmallDataset(tmp_path))
+def test_card_lists_skipped_inputs(tmp_path: Path) -> None:
+    assert "- `bg/cut.jpg` is truncated" in render(SmallDataset(tmp_path))
 
 
-def test_card_without_inputs_left_out_says_so(tmp_path: Path) -> None:
-    assert "## Inputs left out\n\nNone.\n" in card(SmallDataset(tmp_path), skipped=[])
+def test_card_states_that_no_input_was_skipped(tmp_path: Path) -> None:
+    assert "## Skipped inputs\n\nNone.\n" in render(SmallDataset(tmp_path), skipped=[])
 
 
-def test_examples_shown_are_varied() -> None:
+def test_examples_on_the_card_are_varied() -> None:
     pairs = [(0, 0), (0, 0), (0, 1), (1, 1), (2, 0), (2, 2)]
-    chosen = _varied({"fg": fg, "bg": bg} for fg, bg in pairs)
+    chosen = _choose_varied({"fg": fg, "bg": bg} for fg, bg in pairs)
     assert [(one["fg"], one["bg"]) for one in chosen[:3]] == [(0, 0), (1, 1), (2, 2)]
     assert len(chosen) == 6
 
 
 @pytest.mark.parametrize("depth_bits", [None, 8, 16])
-def test_every_picture_of_the_card_is_there(tmp_path: Path, depth_bits: int | None) -> None:
-    folder = written(SmallDataset(tmp_path, depth_bits=depth_bits))
+def test_card_links_every_picture_in_the_folder(tmp_path: Path, depth_bits: int | None) -> None:
+    folder = write(SmallDataset(tmp_path, depth_bits=depth_bits))
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (folder / "README.md").read_text())
     assert len(shown) == 6
     assert sorted(shown) == sorted(str(path.relative_to(folder)) for path in (folder / "images").iterdir())
@@ -101,10 +102,10 @@ def test_every_picture_of_the_card_is_there(tmp_path: Path, depth_bits: int | No
             assert min(image.size) > 100
 
 
-def test_pictures_keep_the_order_of_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_have_rgb_channel_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     red = photo(16, 16) * 0 + np.array([255, 0, 0], np.uint8)
     monkeypatch.setattr(Assets, "background", lambda *_: red)
-    folder = written(SmallDataset(tmp_path))
+    folder = write(SmallDataset(tmp_path))
     for name, least in (("examples", 10_000), ("backgrounds", 3 * 16 * 16)):
         pixels = np.asarray(Image.open(folder / f"images/{name}.png").convert("RGB"))
         pure_red, pure_blue = ((pixels == colour).all(axis=-1).sum() for colour in ((255, 0, 0), (0, 0, 255)))
@@ -112,39 +113,39 @@ def test_pictures_keep_the_order_of_channels(tmp_path: Path, monkeypatch: pytest
         assert pure_blue == 0
 
 
-def test_header_is_what_the_hub_reads(tmp_path: Path) -> None:
+def test_header_has_the_fields_of_the_hugging_face_hub(tmp_path: Path) -> None:
     yaml = pytest.importorskip("yaml")
-    _, header, _ = card(SmallDataset(tmp_path, depth_bits=8)).split("---\n", 2)
+    _, header, _ = render(SmallDataset(tmp_path, depth_bits=8)).split("---\n", 2)
     fields = yaml.safe_load(header)
     assert fields["task_categories"] == ["image-segmentation", "depth-estimation"]
     assert fields["size_categories"] == ["n<1K"]
     assert fields["pretty_name"] == "small:1.0.0"
 
 
-def test_card_counts_classes(tmp_path: Path) -> None:
-    text = card(SmallDataset(tmp_path))
-    # Backgrounds: two of class river and one of class street, each with 2 x 2 x 3 examples.
+def test_card_shows_the_number_of_pictures_and_examples_of_each_class(tmp_path: Path) -> None:
+    text = render(SmallDataset(tmp_path))
+    # There are two backgrounds of class river and one of class street, each with 2 x 2 x 3 examples.
     assert row(text, "river")[1:] == ["2", "24"]
     assert row(text, "street")[1:] == ["1", "12"]
     assert row(text, "dog")[1:] == row(text, "cat")[1:] == ["1", "18"]
-    assert "18 of 36 foregrounds are mirrored" in text
+    assert "18 of 36 examples have a mirrored foreground" in text
 
 
-def test_card_tells_the_statistics_of_each_split(tmp_path: Path) -> None:
-    text = card(SmallDataset(tmp_path)).split("## Mean and standard deviation")[1]
+def test_card_shows_the_statistics_of_each_split(tmp_path: Path) -> None:
+    text = render(SmallDataset(tmp_path)).split("## Mean and standard deviation")[1]
     assert len(re.findall(r"^\| mask \|", text, re.MULTILINE)) == 3
     assert "Split `train`:" in text
     assert "Split `test`:" in text
 
 
-def test_card_names_what_is_held_out(tmp_path: Path) -> None:
+def test_card_names_the_held_out_pictures(tmp_path: Path) -> None:
     dataset = SmallDataset(tmp_path)
     (held_out,) = dataset.layout.splits[1].backgrounds
-    assert f"share no background. In `test` alone: `{held_out}`.\n" in card(dataset)
+    assert f"share no background. Only in `test`: `{held_out}`.\n" in render(dataset)
 
 
-def test_many_pictures_are_shown_evenly() -> None:
-    assert _shown(3) == [0, 1, 2]
-    chosen = _shown(1_000)
+def test_pictures_shown_are_at_even_intervals() -> None:
+    assert _pictures_shown(3) == [0, 1, 2]
+    chosen = _pictures_shown(1_000)
     assert (len(chosen), chosen[0], chosen[-1]) == (100, 0, 999)
     assert max(np.diff(chosen)) <= 11

@@ -1,4 +1,4 @@
-"""The pictures on the card."""
+"""The pictures of the dataset card."""
 
 import io
 
@@ -18,7 +18,7 @@ from transforms.card_pictures import (
 from transforms.statistics import Moments
 
 
-def opened(png: bytes) -> Pixels:
+def decode(png: bytes) -> Pixels:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
@@ -29,48 +29,48 @@ def test_depth_in_metres(stored: np.integer, metres: float) -> None:
     assert depth_in_metres(np.array([[stored]])) == pytest.approx(metres)
 
 
-def test_near_is_bright() -> None:
+def test_near_pixels_are_bright() -> None:
     colours = colour_depth(np.array([[1, 5, 9]], np.float32), 1, 9).astype(int).sum(axis=-1)[0]
     assert colours[0] > colours[1] > colours[2]
 
 
-def test_flat_depth_can_be_coloured() -> None:
+def test_constant_depth_can_be_coloured() -> None:
     assert colour_depth(np.full((2, 2), 3, np.float32), 3, 3).shape == (2, 2, 3)
 
 
-def test_scale_is_drawn_for_depth_alone() -> None:
+def test_scale_is_drawn_for_depth_only() -> None:
     row = {"bg": photo(32, 32), "mask": np.zeros((32, 32), np.uint8)}
-    without = opened(examples_sheet([row], []))
-    with_depth = opened(examples_sheet([row], [np.linspace(1, 9, 1024, dtype=np.float32).reshape(32, 32)]))
-    # A further tile, and the colour bar with its numbers.
+    without = decode(examples_sheet([row], []))
+    with_depth = decode(examples_sheet([row], [np.linspace(1, 9, 1024, dtype=np.float32).reshape(32, 32)]))
+    # One more tile, and the colour bar with its labels.
     assert with_depth.shape[1] - without.shape[1] > 192 + 60
 
 
 @pytest.mark.parametrize("number", [1, 9, 10, 11, 100])
-def test_sheet_has_a_place_for_every_picture(number: int) -> None:
+def test_sheet_contains_every_picture(number: int) -> None:
     images = [np.full((20, 30, 3), (255, 0, 0), np.uint8)] * number
-    sheet = opened(pictures_sheet(images, [f"a/rather/long/name/of/a/picture/{i}" for i in range(number)]))
+    sheet = decode(pictures_sheet(images, [f"a/rather/long/name/of/a/picture/{i}" for i in range(number)]))
     assert (sheet == (255, 0, 0)).all(axis=-1).sum() == number * 20 * 30
 
 
-def test_checkerboard_shows_through_where_a_cutout_is_transparent() -> None:
+def test_checkerboard_is_visible_where_a_cutout_is_transparent() -> None:
     rgba = cutout(64, 64)
     shown = on_checkerboard(rgba)
     assert np.array_equal(shown[rgba[..., 3] == 255], rgba[..., :3][rgba[..., 3] == 255])
     assert set(shown[rgba[..., 3] == 0].ravel().tolist()) == {204, 255}
 
 
-def test_small_tiles_of_cutouts_have_no_fringe() -> None:
-    # Invisible pixels are green, visible ones red: nothing green may show after shrinking.
+def test_reduced_cutouts_have_no_fringe() -> None:
+    # Invisible pixels are green and visible ones red: after reduction, no pixel may be green.
     rgba = np.zeros((600, 600, 4), np.uint8)
     rgba[..., 1] = 255
     rgba[100:500, 100:500] = (255, 0, 0, 255)
-    sheet = opened(pictures_sheet([rgba], ["x"])).astype(int)
+    sheet = decode(pictures_sheet([rgba], ["x"])).astype(int)
     assert (sheet[..., 1] - sheet[..., 0] <= 0).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_histograms_of_both_depths_are_drawn_on_the_same_scale(dtype: type) -> None:
+def test_histograms_of_8_and_16_bit_depth_have_the_same_scale(dtype: type) -> None:
     colours = Moments.of(photo(32, 32))
     depth = np.full((8, 8, 1), 3_000 if dtype == np.uint16 else 77, dtype)
     kinds = {
@@ -78,7 +78,7 @@ def test_histograms_of_both_depths_are_drawn_on_the_same_scale(dtype: type) -> N
         "fg_bg": {"stored": colours.to_json()},
         "depth": {"stored": Moments.of(depth).to_json()},
     }
-    plot = opened(histograms_plot(kinds))
+    plot = decode(histograms_plot(kinds))
     purple = np.flatnonzero((plot == (148, 103, 189)).all(axis=-1).any(axis=0))
-    # All pixels are 3 m away and the axis starts at 0: the bar stands at the right end of the last third.
+    # All pixels are 3 m away and the axis starts at 0, so the bar is at the right end of the last third.
     assert purple.min() > plot.shape[1] * 0.9

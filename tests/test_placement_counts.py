@@ -1,4 +1,4 @@
-"""Counts of what was placed."""
+"""Counts of placements."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ SIDE = 64
 
 
 def batch_of(*boxes: tuple[int, int, int, int]) -> ExampleBatch:
-    """Masks full in boxes (x, y, width, height); every second one flipped."""
+    """Return a batch whose masks are 255 in these boxes (x, y, width, height); every second example is flipped."""
     masks = np.zeros((len(boxes), SIDE, SIDE), np.uint8)
     placements = []
     for i, (x, y, width, height) in enumerate(boxes):
@@ -28,7 +28,7 @@ ENCODING = ExampleEncoding(90, background_class=(1, 0, 1), foreground_class=(0,)
 
 
 def test_counts_of_a_batch() -> None:
-    # A quarter of the image; the whole; four pixels, which is less than a hundredth.
+    # Areas: a quarter of the image, the whole image, and four pixels, which is less than a hundredth.
     counts = count_placements(batch_of((0, 0, 32, 32), (0, 0, 64, 64), (63, 60, 1, 4)), ENCODING)
     assert (counts.bg_class, counts.fg_class, counts.flipped) == ((1, 2), (3,), 1)
     assert {k: n for k, n in enumerate(counts.area) if n} == {25: 1, 99: 1, 0: 1}
@@ -46,7 +46,7 @@ def test_coverage_does_not_depend_on_the_image_size(side: int) -> None:
     assert np.array(count_placements(full, ENCODING).coverage).tolist() == np.ones((32, 32)).tolist()
 
 
-def test_sums_are_those_of_all_together(tmp_path: Path) -> None:
+def test_sum_of_counts_equals_counts_of_the_concatenation(tmp_path: Path) -> None:
     dataset = SmallDataset(tmp_path)
     first, second = (count_placements(dataset.batch(shard), dataset.encoding) for shard in (0, 1))
     a, b = dataset.batch(0), dataset.batch(1)

@@ -1,4 +1,4 @@
-"""Placements: inside the image, everywhere in it, and a function of seed and example alone."""
+"""Placements: bounds, distribution, and dependence on seed and example id alone."""
 
 import dataclasses
 from fractions import Fraction
@@ -18,7 +18,7 @@ sizes = st.tuples(st.integers(1, 5_000), st.integers(1, 5_000))
 
 @st.composite
 def rules(draw: st.DrawFn) -> PlacementRules:
-    """Any rules, for three cut-outs."""
+    """Draw rules for three cut-outs."""
     image_size = draw(st.integers(1, 300))
     shortest = draw(st.integers(1, image_size))
     longest = draw(st.integers(shortest, image_size))
@@ -39,7 +39,7 @@ LAYOUT = make_layout()
 
 
 @given(rules=rules())
-def test_placements_lie_fully_inside(rules: PlacementRules) -> None:
+def test_placements_lie_inside_the_image(rules: PlacementRules) -> None:
     for one in draw_all(LAYOUT, rules):
         assert 0 <= one.x < one.x + one.width <= rules.image_size
         assert 0 <= one.y < one.y + one.height <= rules.image_size
@@ -51,7 +51,7 @@ def test_longest_side_is_in_its_range(rules: PlacementRules) -> None:
 
 
 @given(size=sizes, side=st.integers(1, 1_000))
-def test_ratio_is_kept_to_the_nearest_pixel(size: tuple[int, int], side: int) -> None:
+def test_placed_size_keeps_the_aspect_ratio_to_the_nearest_pixel(size: tuple[int, int], side: int) -> None:
     placed = placed_size(size, side)
     assert max(placed) == side
     for pixels, before in zip(placed, size, strict=True):
@@ -67,8 +67,8 @@ def test_side_range(image_size: int, fg_scale: tuple[float, float], sides: tuple
     assert side_range(image_size, fg_scale) == sides
 
 
-def test_every_position_is_equally_likely() -> None:
-    # 5 x 7 positions of a 4x2 cut-out in an 8x8 image, the four corners among them.
+def test_positions_are_uniform() -> None:
+    # A 4x2 cut-out has 5 x 7 positions in an 8x8 image, including the four corners.
     layout = make_layout(backgrounds=1, foregrounds=1, placements=3_500)
     drawn = draw_all(layout, PlacementRules(8, 4, 4, ((4, 2),), seed=0))
     counts = np.zeros((7, 5))
@@ -77,42 +77,42 @@ def test_every_position_is_equally_likely() -> None:
     assert np.abs((counts - 200) / np.sqrt(200)).max() < 4
 
 
-def test_every_size_is_equally_likely() -> None:
+def test_sizes_are_uniform() -> None:
     layout = make_layout(backgrounds=1, foregrounds=1, placements=2_000)
     drawn = draw_all(layout, PlacementRules(32, 10, 19, ((8, 3),), seed=0))
     widths = np.bincount([one.width for one in drawn], minlength=20)
     assert np.abs((widths[10:] - 400) / np.sqrt(400)).max() < 4
 
 
-def test_a_cutout_as_large_as_the_image_has_one_position() -> None:
+def test_cutout_as_large_as_the_image_has_one_position() -> None:
     assert {(one.x, one.y) for one in draw_all(LAYOUT, PlacementRules(16, 16, 16, ((5, 5),) * 3, seed=0))} == {(0, 0)}
 
 
 @given(rules=rules(), data=st.data())
-def test_order_and_batches_do_not_matter(rules: PlacementRules, data: st.DataObject) -> None:
+def test_placements_do_not_depend_on_order_or_batches(rules: PlacementRules, data: st.DataObject) -> None:
     ids = np.array(data.draw(st.permutations(range(LAYOUT.product.size))))
     cut = data.draw(st.integers(0, len(ids)))
     batches = draw_placements(LAYOUT, rules, ids[:cut]) + draw_placements(LAYOUT, rules, ids[cut:])
     assert sorted(batches, key=lambda one: one.example_id) == draw_all(LAYOUT, rules)
 
 
-def test_seed_changes_placements() -> None:
+def test_seed_changes_the_placements() -> None:
     rules = PlacementRules(224, 90, 123, ((100, 80),) * 3, seed=0)
     pairs = zip(draw_all(LAYOUT, rules), draw_all(LAYOUT, dataclasses.replace(rules, seed=1)), strict=True)
     assert sum(a == b for a, b in pairs) == 0
 
 
-def test_plain_and_flipped_are_drawn_independently() -> None:
+def test_plain_and_flipped_placements_are_independent() -> None:
     layout = make_layout(backgrounds=1, foregrounds=1, placements=2_000)
     drawn = draw_all(layout, PlacementRules(224, 90, 123, ((100, 80),), seed=0))
     values = np.array([(one.width, one.x, one.y) for one in drawn], float)
     plain, flipped = values[:2_000], values[2_000:]
     assert (plain != flipped).any(axis=1).all()
-    # Three standard deviations of a correlation of 2,000 pairs.
+    # Three standard deviations of the correlation of 2,000 independent pairs.
     assert np.abs(np.corrcoef(plain.T, flipped.T)[:3, 3:]).max() < 3 / np.sqrt(2_000)
 
 
-def test_factors_come_from_the_example_id() -> None:
+def test_coordinates_follow_from_the_example_id() -> None:
     drawn = draw_all(make_layout(2, 1, 2), PlacementRules(16, 4, 8, ((3, 2),), seed=0))
     assert [(one.background, one.foreground, one.flipped, one.placement) for one in drawn] == [
         (background, 0, flipped, placement)
@@ -122,13 +122,13 @@ def test_factors_come_from_the_example_id() -> None:
     ]
 
 
-def test_placements_never_change() -> None:
+def test_placements_are_stable_across_versions() -> None:
     rules = PlacementRules(224, 90, 123, ((100, 80), (30, 60), (9, 9)), seed=0)
     drawn = draw_placements(LAYOUT, rules, np.array([0, 47, 119]))
     assert [(one.x, one.y, one.width, one.height) for one in drawn] == BOXES
 
 
-def test_expand_placements_gives_the_examples_of_each_shard_in_order() -> None:
+def test_expand_placements_yields_the_examples_of_each_shard_in_storage_order() -> None:
     rules = PlacementRules(16, 4, 8, ((3, 2), (2, 3), (5, 5)), seed=0)
     expected = [
         (shard, draw_placements(LAYOUT, rules, LAYOUT.example_ids(shard))) for shard in range(LAYOUT.num_shards)

@@ -1,4 +1,4 @@
-"""Statistics: exact, in any order, over all pixels."""
+"""Pixel statistics: exact for any order and grouping."""
 
 import json
 import math
@@ -20,7 +20,7 @@ Images = npt.NDArray[np.integer]
 
 @st.composite
 def images(draw: st.DrawFn, channels: int | None = None) -> Images:
-    """uint8 or uint16 [n, height, width, channels], of few values or of all."""
+    """Draw uint8 or uint16 [n, height, width, channels], with few distinct values or all."""
     dtype = draw(st.sampled_from([np.uint8, np.uint16])) if channels is None else np.uint8
     shape = (*(draw(st.integers(1, 6)) for _ in range(3)), channels or draw(st.sampled_from([1, 3])))
     top = draw(st.sampled_from([1, 2, 200, np.iinfo(dtype).max + 1]))
@@ -28,9 +28,9 @@ def images(draw: st.DrawFn, channels: int | None = None) -> Images:
 
 
 @given(images())
-def test_moments_are_numpys(images: Images) -> None:
+def test_moments_equal_numpy(images: Images) -> None:
     moments = Moments.of(images)
-    pixels = images.reshape(-1, images.shape[-1]).astype(object)  # Python's integers, which never overflow
+    pixels = images.reshape(-1, images.shape[-1]).astype(object)  # Python integers, which do not overflow
     assert moments.count == len(pixels)
     assert moments.total == tuple(pixels.sum(axis=0))
     assert moments.total_squares == tuple((pixels * pixels).sum(axis=0))
@@ -39,7 +39,7 @@ def test_moments_are_numpys(images: Images) -> None:
 
 
 @given(images())
-def test_mean_and_std_are_numpys(images: Images) -> None:
+def test_mean_and_std_equal_numpy(images: Images) -> None:
     moments = Moments.of(images)
     pixels = images.reshape(-1, images.shape[-1]).astype(float)
     np.testing.assert_allclose(moments.mean, pixels.mean(axis=0), rtol=1e-13)
@@ -58,15 +58,15 @@ def test_histogram_of_16_bits_has_bins_of_64() -> None:
     assert {k: count for k, count in enumerate(moments.histogram[0]) if count} == {0: 2, 1: 1, 1_023: 1}
 
 
-def test_std_does_not_cancel() -> None:
-    # Far from zero and nearly constant, where the mean of squares minus the squared mean is all rounding error.
+def test_std_of_nearly_constant_pixels_is_exact() -> None:
+    # Far from zero and nearly constant: in floating point, mean of squares minus squared mean is only rounding error.
     depth = np.full((1_000, 1_000, 1), 65_534, np.uint16)
     depth[0, 0] = 65_535
     m = 1e-6
     assert Moments.of(depth).std[0] == pytest.approx(math.sqrt(m * (1 - m)), rel=1e-12)
 
 
-def test_long_arrays_are_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_arrays_are_counted_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (1_000, 3), np.uint8)
     whole = Moments.of(pixels)
     monkeypatch.setattr("transforms.statistics._HISTOGRAM_PIXELS", 7)
@@ -84,13 +84,13 @@ def test_sums_do_not_depend_on_order_or_grouping(parts: list[Images], random: ob
 
 
 @given(share=st.floats(0, 1), seed=st.integers(0, 2**32))
-def test_masks_are_counted_as_any_other_image(share: float, seed: int) -> None:
+def test_moments_of_masks_equal_moments_of_images(share: float, seed: int) -> None:
     masks = np.where(np.random.default_rng(seed).random((3, 8, 8)) < share, np.uint8(255), np.uint8(0))
     assert Moments.of_masks(masks) == Moments.of(masks[..., np.newaxis])
 
 
 @given(seed=st.integers(0, 2**32))
-def test_std_of_a_mask_is_that_of_a_coin(seed: int) -> None:
+def test_std_of_a_mask_follows_from_its_mean(seed: int) -> None:
     masks = np.random.default_rng(seed).choice(np.array([0, 255], np.uint8), (3, 8, 8), p=[0.8, 0.2])
     moments = Moments.of_masks(masks)
     m = moments.mean[0] / 255
@@ -98,12 +98,12 @@ def test_std_of_a_mask_is_that_of_a_coin(seed: int) -> None:
 
 
 @given(images())
-def test_json_keeps_everything(images: Images) -> None:
+def test_moments_survive_json(images: Images) -> None:
     moments = Moments.of(images)
     assert Moments.from_json(json.loads(json.dumps(moments.to_json()))) == moments
 
 
-def test_different_kinds_cannot_be_added() -> None:
+def test_moments_of_different_kinds_cannot_be_added() -> None:
     grey, colour = Moments.of(np.zeros((2, 1), np.uint8)), Moments.of(np.zeros((2, 3), np.uint8))
     for other in (colour, Moments.of(np.zeros((2, 1), np.uint16))):
         with pytest.raises(ValueError, match="different kinds"):
@@ -113,7 +113,7 @@ def test_different_kinds_cannot_be_added() -> None:
 @pytest.mark.parametrize(
     ("images", "error"), [(np.zeros((2, 1), np.float32), TypeError), (np.zeros((0, 3), np.uint8), ValueError)]
 )
-def test_what_has_no_moments(images: Images, error: type[Exception]) -> None:
+def test_moments_reject_floats_and_empty_arrays(images: Images, error: type[Exception]) -> None:
     with pytest.raises(error):
         Moments.of(images)
 
@@ -134,7 +134,7 @@ def test_moments_fn_per_key() -> None:
         assert_that(moments, equal_to(expected))
 
 
-def test_moments_fn_of_nothing_is_none() -> None:
+def test_moments_fn_without_input_gives_none() -> None:
     with beam.Pipeline(runner="FnApiRunner") as root:
         moments = root | beam.Create([]) | beam.CombineGlobally(MomentsFn())
         assert_that(moments, equal_to([None]))

@@ -1,1 +1,1 @@
-"""Training of depth networks of the DenseDepth family; see README.md in this folder. Not installed with the package."""
+"""Training of DenseDepth networks. See README.md in this folder. Not part of the installed package."""

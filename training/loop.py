@@ -1,8 +1,8 @@
-"""The training loop: seeded, with a progress bar, and resumable from a checkpoint as if it had never stopped.
+"""The training loop: seeded, resumable, with a progress bar.
 
-A run folder holds `checkpoint.npz` (every variable of the network and of the optimizer, the step and the seconds
-spent) and `log.jsonl` (one line of averaged losses every hundred steps). A batch is a function of the step alone, so
-that a run that was stopped and resumed sees the same batches as one that was not.
+A run folder contains `checkpoint.npz` (all variables of the network and of the optimizer, the step and the training
+time) and `log.jsonl` (one line of mean losses per hundred steps). A batch depends only on the step, so a resumed run
+sees the same batches as an uninterrupted one.
 """
 
 import json
@@ -24,22 +24,28 @@ import tensorflow as tf
 from tqdm import tqdm
 
 Batch = tuple[npt.NDArray, ...]
-# (network, batch as tensors) -> scalars by name; the one called "loss" is minimised.
+# (network, tensors of a batch) -> scalars by name; "loss" is minimised.
 Objective = Callable[..., dict[str, tf.Tensor]]
 
 CHECKPOINT = "checkpoint.npz"
 LOG = "log.jsonl"
 
-# Seconds; the first step, which is compiled, is the longest.
-_LONGEST_STEP = 60.0
+# Maximum training time that one step can add, seconds. The first step, which includes compilation, takes longest.
+_MAX_STEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A learning rate that rises linearly to `peak` and falls along a cosine to zero.
+    """A learning rate with linear warm-up to `peak` and cosine decay to zero.
 
-    It ends after `steps`, or after `minutes` of training if those come first (None: never), all resumed runs together.
-    With minutes the rate depends on the machine's speed, so a run is only repeatable without them.
+    Training ends after `steps`, or earlier after `minutes` of training, including resumed runs. With `minutes`, the
+    rate depends on the speed of the machine, so the run is not reproducible.
+
+    Attributes:
+        steps: maximum number of steps.
+        peak: peak learning rate.
+        warmup: number of warm-up steps.
+        minutes: maximum training time, or None.
     """
 
     steps: int
@@ -48,25 +54,29 @@ class Schedule:
     minutes: float | None = None
 
     def progress(self, step: int, seconds: float) -> float:
-        """0 at the beginning, 1 at the end."""
-        spent = seconds / (60 * self.minutes) if self.minutes else 0.0
-        return min(1.0, max(step / self.steps, spent))
+        """Return the progress from 0 at the start to 1 at the end."""
+        elapsed = seconds / (60 * self.minutes) if self.minutes else 0.0
+        return min(1.0, max(step / self.steps, elapsed))
 
     def rate(self, step: int, seconds: float) -> float:
-        """The learning rate of a step.
+        """Return the learning rate of a step.
 
         >>> [round(Schedule(1000, 1.0, 100).rate(step, 0), 3) for step in (49, 500, 1000)]
         [0.497, 0.5, 0.0]
         """
-        falling = 0.5 * (1 + math.cos(math.pi * self.progress(step, seconds)))
-        return self.peak * min(1.0, (step + 1) / max(1, self.warmup)) * falling
+        decay = 0.5 * (1 + math.cos(math.pi * self.progress(step, seconds)))
+        return self.peak * min(1.0, (step + 1) / max(1, self.warmup)) * decay
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a run reports and saves, and when this call stops though the schedule has not ended.
+    """Settings of the loop that do not affect the result.
 
-    compiled: whether XLA compiles the step. stop_after: steps, None for the schedule's end.
+    Attributes:
+        log_every: steps per line of the log.
+        save_minutes: minutes between checkpoints.
+        compiled: whether XLA compiles the step.
+        stop_after: number of steps after which this call stops, or None for the end of the schedule.
     """
 
     log_every: int = 100
@@ -83,48 +93,53 @@ def train(
     run: Path,
     pace: Pace = Pace(),
 ) -> int:
-    """Trains `network` in place with Adam, from the run's checkpoint if it has one; returns the step reached."""
+    """Train `network` in place with Adam and return the last step. Resumes from the checkpoint of the run, if any.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+        ValueError: the checkpoint belongs to another network.
+    """
     optimizer = keras.optimizers.Adam(schedule.peak)
     optimizer.build(network.trainable_variables)
     run.mkdir(parents=True, exist_ok=True)
     step, seconds = load_checkpoint(run / CHECKPOINT, network, optimizer)
     first = step
     update = tf.function(_step(network, optimizer, objective), jit_compile=pace.compiled)
-    stepped = saved = time.monotonic()
+    last_step = last_save = time.monotonic()
     losses: list[dict[str, tf.Tensor]] = []
 
     def save() -> None:
         save_checkpoint(run / CHECKPOINT, network, optimizer, step, seconds)
 
-    def ended() -> bool:
+    def finished() -> bool:
         return schedule.progress(step, seconds) >= 1 or (
             pace.stop_after is not None and step - first >= pace.stop_after
         )
 
     with (
-        prefetched(batch_of, step) as batches,
+        prefetch(batch_of, step) as batches,
         tqdm(initial=step, total=schedule.steps, desc="Training", mininterval=1) as bar,
     ):
-        while not ended():
+        while not finished():
             optimizer.learning_rate = schedule.rate(step, seconds)
             losses.append(update(*(tf.constant(array) for array in next(batches))))
             step += 1
             now = time.monotonic()
-            # A machine that slept, or a process that was paused, did not train meanwhile.
-            seconds += min(now - stepped, _LONGEST_STEP)
-            stepped = now
+            # Exclude time during which the machine slept or the process was paused.
+            seconds += min(now - last_step, _MAX_STEP_SECONDS)
+            last_step = now
             bar.update()
             if len(losses) == pace.log_every:
                 means = {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
                 if not math.isfinite(means["loss"]):
-                    raise FloatingPointError(f"the loss is {means['loss']} at step {step}; use a lower learning rate")
+                    raise FloatingPointError(f"the loss is {means['loss']} at step {step}; use a lower --rate")
                 with (run / LOG).open("a") as log:
                     log.write(json.dumps({"step": step, "seconds": round(seconds, 1), **means}) + "\n")
                 bar.set_postfix({name: f"{value:.3f}" for name, value in means.items()})
                 losses.clear()
-            if now - saved > 60 * pace.save_minutes:
+            if now - last_save > 60 * pace.save_minutes:
                 save()
-                saved = now
+                last_save = now
     save()
     return step
 
@@ -132,21 +147,22 @@ def train(
 def save_checkpoint(
     path: Path, network: keras.Model, optimizer: keras.optimizers.Optimizer, step: int, seconds: float
 ) -> None:
-    """Writes everything that a run needs to go on, under a temporary name until it is complete."""
+    """Write a checkpoint. It has a temporary name until it is complete."""
     variables = [*network.variables, *optimizer.variables]
     arrays: dict[str, Any] = {f"v{index}": np.asarray(variable) for index, variable in enumerate(variables)}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as stream:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as stream:
         np.savez(stream, step=step, seconds=seconds, **arrays)
-    unfinished.replace(path)
+    temporary.replace(path)
 
 
 def load_checkpoint(
     path: Path, network: keras.Model, optimizer: keras.optimizers.Optimizer | None = None
 ) -> tuple[int, float]:
-    """Puts a checkpoint into network and optimizer; returns (step, seconds), (0, 0) where there is no file yet.
+    """Load a checkpoint into network and optimizer and return (step, seconds); (0, 0) if there is no file.
 
-    Raises ValueError when it belongs to another network.
+    Raises:
+        ValueError: the checkpoint belongs to another network.
     """
     if not path.exists():
         return 0, 0.0
@@ -161,8 +177,8 @@ def load_checkpoint(
 
 
 @contextmanager
-def prefetched(batch_of: Callable[[int], Batch], step: int, ahead: int = 4) -> Iterator[Iterator[Batch]]:
-    """The batches from `step` on, made in a thread while the network trains."""
+def prefetch(batch_of: Callable[[int], Batch], step: int, ahead: int = 4) -> Iterator[Iterator[Batch]]:
+    """Yield an iterator over the batches from `step` on, which a thread prepares while the network trains."""
     ready: queue.Queue[Batch | Exception] = queue.Queue(ahead)
     stopped = threading.Event()
 
@@ -172,7 +188,7 @@ def prefetched(batch_of: Callable[[int], Batch], step: int, ahead: int = 4) -> I
             item: Batch | Exception
             try:
                 item = batch_of(number)
-            except Exception as error:  # raised again where the batch is awaited
+            except Exception as error:  # raised by the consumer
                 item = error
             number += 1
             while not stopped.is_set():

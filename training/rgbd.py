@@ -1,11 +1,12 @@
-"""Pictures with measured depth in the layout that NYU Depth V2 is handed around in for DenseDepth.
+"""Pictures with measured depth in the layout in which NYU Depth V2 is distributed for DenseDepth.
 
-Either a zip file or a folder, with a CSV file of two columns and no header somewhere in it:
+The data are a zip file or a folder with a CSV file of two columns without a header at any depth:
 
     data/nyu2_train/living_room_0038_out/37.jpg,data/nyu2_train/living_room_0038_out/37.png
 
-Paths are relative to the root of the zip or folder, or to a folder above the CSV. Depth pictures of 8 bits hold
-metres = value / 255 * 10, those of 16 bits millimetres; 0 is unknown and counts as the farthest depth, as there.
+Paths are relative to the root of the zip file or folder, or to a parent folder of the CSV file. 8-bit depth pictures
+store metres = value / 255 * 10, 16-bit ones millimetres. A value of 0 is unknown depth and counts as the maximum depth,
+as in DenseDepth.
 """
 
 import csv
@@ -25,46 +26,50 @@ from transforms.depth_models.images import FARTHEST_METRES, NEAREST_METRES, resi
 
 _EIGHT_BIT_METRES = 10.0
 _MILLIMETRES = 1000.0
-# Shares of the examples that are mirrored and whose channels are swapped, as the paper has them (section 3.4).
+# Probabilities of mirroring an example and of permuting its channels, as in the paper (section 3.4).
 _MIRRORED, _SWAPPED = 0.5, 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A zip file or folder and the (picture, depth) paths in it."""
+    """A zip file or folder and the paths of its (picture, depth) pairs."""
 
     root: Path
     names: tuple[tuple[str, str], ...]
 
     def read(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        """RGB uint8 [h, w, 3] and metres float32 [h, w] of one pair."""
+        """Return one pair: RGB, uint8 [h, w, 3], and metres, float32 [h, w]."""
         picture, depth = (Image.open(io.BytesIO(_read(self.root, name))) for name in self.names[index])
         return np.asarray(picture.convert("RGB")), metres_from_picture(np.asarray(depth))
 
 
 def find_pairs(root: Path, csv_name: str = "nyu2_train.csv") -> Pairs:
-    """All pairs that the CSV file lists. Raises ValueError: no such CSV, no rows, a path that is not there."""
+    """Return all pairs in the CSV file.
+
+    Raises:
+        ValueError: there is not exactly one such CSV file, it has no rows, or a path does not exist.
+    """
     names = _names(root)
     lists = [name for name in names if PurePosixPath(name).name == csv_name]
     if len(lists) != 1:
-        raise ValueError(f"{root} holds {len(lists)} files named {csv_name}; exactly one is needed")
+        raise ValueError(f"{root} contains {len(lists)} files named {csv_name}; exactly one is required")
     rows = [row for row in csv.reader(io.StringIO(_read(root, lists[0]).decode())) if row]
     folders = ["", *(f"{parent}/" for parent in PurePosixPath(lists[0]).parents if str(parent) != ".")]
     pairs = tuple((_resolve(row[0], folders, names, root), _resolve(row[1], folders, names, root)) for row in rows)
     if not pairs:
-        raise ValueError(f"{root}: {lists[0]} lists nothing")
+        raise ValueError(f"{root}: {lists[0]} has no rows")
     return Pairs(root, pairs)
 
 
 def metres_from_picture(depth: npt.NDArray) -> npt.NDArray[np.float32]:
-    """uint8 or uint16 [h, w] -> float32 [h, w] metres in 0.1 .. 10.
+    """Convert a depth picture, uint8 or uint16 [h, w], to metres in 0.1 .. 10, float32 [h, w].
 
     >>> metres_from_picture(np.array([[0, 51, 255]], np.uint8)).tolist()
     [[10.0, 2.0, 10.0]]
     >>> metres_from_picture(np.array([[20, 2500, 65535]], np.uint16)).tolist()
     [[0.10000000149011612, 2.5, 10.0]]
     """
-    # Pillow hands 16-bit pictures over as int32.
+    # Pillow decodes 16-bit pictures to int32.
     unit = _EIGHT_BIT_METRES / 255 if depth.dtype == np.uint8 else 1 / _MILLIMETRES
     metres = depth.astype(np.float64) * unit
     metres[depth == 0] = FARTHEST_METRES
@@ -72,16 +77,17 @@ def metres_from_picture(depth: npt.NDArray) -> npt.NDArray[np.float32]:
 
 
 def batch(pairs: Pairs, step: int, count: int, size: tuple[int, int], seed: int) -> Batch:
-    """The batch of a step, a pure function of its arguments; size is (width, height) of the pictures.
+    """Return the batch of a step, a pure function of its arguments; size is (width, height) of the images.
 
-    images uint8 [count, height, width, 3]; targets float32 [count, height/2, width/2], y = 1000 / centimetres.
+    - images, uint8 [count, height, width, 3]
+    - targets, float32 [count, height/2, width/2]: y = 1000 / centimetres
     """
     total = len(pairs.names)
     images, targets = [], []
     random = np.random.default_rng([seed, 1, step])
     for position in range(step * count, (step + 1) * count):
-        epoch, place = divmod(position, total)
-        image, metres = pairs.read(int(_order(seed, epoch, total)[place]))
+        epoch, offset = divmod(position, total)
+        image, metres = pairs.read(int(_order(seed, epoch, total)[offset]))
         image = resize_pictures(image[np.newaxis], size)[0]
         metres = cv2.resize(metres, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_NEAREST)
         if random.random() < _MIRRORED:
@@ -108,7 +114,7 @@ def _names(root: Path) -> frozenset[str]:
 def _read(root: Path, name: str) -> bytes:
     if root.is_dir():
         return (root / name).read_bytes()
-    # Opened anew each time: one open file cannot be read from several threads.
+    # Opened for each read, because several threads cannot share one open zip file.
     with zipfile.ZipFile(root) as opened:
         return opened.read(name)
 
@@ -118,4 +124,4 @@ def _resolve(name: str, folders: list[str], names: frozenset[str], root: Path) -
     for folder in folders:
         if folder + name in names:
             return folder + name
-    raise ValueError(f"{root} has no {name}, which its list names")
+    raise ValueError(f"{root} has no {name}, which its CSV file lists")

@@ -1,4 +1,4 @@
-"""The pictures that training takes from, near-duplicates dropped, and those that it must never see."""
+"""Splits pictures into training and held-out sets and removes near-duplicates."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ import numpy.typing as npt
 
 from transforms.pictures import SUFFIXES, decode_picture
 
-# Bits that two difference hashes of 256 may differ in and still count as the same picture, at another size or crop.
-_SAME = 24
+# Two pictures are near-duplicates, such as copies of another size or crop, if at most this many of the 256 bits of
+# their difference hashes differ.
+_MAX_DIFFERENCE = 24
 _HASH_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Paths of the pictures to composite."""
+    """Paths of backgrounds and foregrounds."""
 
     backgrounds: tuple[Path, ...]
     foregrounds: tuple[Path, ...]
@@ -25,17 +26,17 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Pictures to train on, and pictures that never enter training: neither they nor near-duplicates of them."""
+    """Pictures for training, and held-out pictures. They have no near-duplicates in common."""
 
     train: Pool
     held_out: Pool
 
 
 def split_pictures(folders: list[Path], held_out: float, seed: int) -> Split:
-    """Splits FOLDER/backgrounds and FOLDER/foregrounds of all folders.
+    """Split FOLDER/backgrounds and FOLDER/foregrounds of all folders.
 
-    Which side a picture falls on depends on `seed` and on what it shows alone, so that renaming it, adding others or
-    finding it in two packages moves nothing across. Of near-duplicates the largest file stays.
+    The set of a picture depends only on `seed` and on its content. Renaming it, adding others or finding it in two
+    packages does not move it to the other set. Of near-duplicates, the largest file is kept.
     """
     sides = [
         _split([path for folder in folders for path in list_pictures(folder / kind)], held_out, seed)
@@ -46,14 +47,14 @@ def split_pictures(folders: list[Path], held_out: float, seed: int) -> Split:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """All pictures below a folder, in the order of their names."""
+    """Return the paths of all pictures below a folder, sorted."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
 def difference_hash(data: bytes) -> npt.NDArray[np.bool_]:
-    """A fingerprint of what a picture shows: bool [256], whether each cell of a 16 x 17 grid is darker than the next.
+    """Return a perceptual hash, bool [256]: whether each cell of a 16 x 17 grid is darker than the next.
 
-    Unlike a checksum it hardly changes when the picture is resized or compressed again.
+    Unlike a checksum, it hardly changes when the picture is resized or recompressed.
     """
     image = decode_picture(data)
     if image.mode == "RGBA":
@@ -64,19 +65,19 @@ def difference_hash(data: bytes) -> npt.NDArray[np.bool_]:
 
 
 def is_held_out(fingerprint: npt.NDArray[np.bool_], fraction: float, seed: int) -> bool:
-    """The rule: a hash of seed and fingerprint, read as a number in 0..1, is below `fraction`."""
+    """Return whether the hash of seed and fingerprint, as a number in 0..1, is below `fraction`."""
     digest = hashlib.sha256(f"{seed}:".encode() + np.packbits(fingerprint).tobytes()).digest()
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
 
 
 def _split(paths: list[Path], fraction: float, seed: int) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """(train, held out)."""
+    """Return (train, held out)."""
     paths = sorted(paths, key=lambda path: -path.stat().st_size)
     kept: list[Path] = []
     hashes = np.empty((0, _HASH_SIDE**2), bool)
     for path in paths:
         fingerprint = difference_hash(path.read_bytes())
-        if (hashes != fingerprint).sum(axis=1).min(initial=_HASH_SIDE**2) <= _SAME:
+        if (hashes != fingerprint).sum(axis=1).min(initial=_HASH_SIDE**2) <= _MAX_DIFFERENCE:
             continue
         kept.append(path)
         hashes = np.concatenate([hashes, fingerprint[np.newaxis]])

@@ -1,4 +1,4 @@
-"""Augmented composites for training, drawn with the dataset's own functions for cropping, resizing and blending."""
+"""Augmented composites for training, with the cropping, resizing and blending of `build`."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,23 +15,31 @@ from transforms.placements import placed_size
 
 Pixels = npt.NDArray[np.uint8]
 
-# Pixels around a cut-out that it is compared with, at the composite's size.
+# Width of the ring around a cut-out with which it is compared, pixels of the composite.
 RING = 12
 
-# Backgrounds are kept with this shorter side: a crop of half of it still has more pixels than the network sees.
-_KEPT_SIDE = 512
+# Backgrounds are reduced to this shorter side. A crop of half of it is still larger than the input of the network.
+_BACKGROUND_SIDE = 512
 
-# Regions of an example, see `region_map`.
+# Values of `region_map`.
 OUTSIDE, IN_RING, IN_CUTOUT = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Ranges that the random changes are drawn from, uniformly.
+    """Ranges of the random changes, which are uniform.
 
-    crop: side of the square crop as a fraction of the background's shorter side. scale: longest side of the cut-out as
-    a fraction of the image's. contrast, brightness (in 0..1), saturation, gain (per channel): half-widths of the ranges
-    around no change; the background and the cut-out draw their own. flip: probability.
+    The last five are half-widths of ranges around no change, or a probability. Background and cut-out have independent
+    colour changes.
+
+    Attributes:
+        crop: side of the square crop as a fraction of the shorter side of the background.
+        scale: longest side of the cut-out as a fraction of the side of the image.
+        contrast: change of the contrast, a factor.
+        brightness: change of the brightness, for values in 0..1.
+        saturation: change of the saturation, a factor.
+        gain: change of each channel, a factor.
+        flip: probability of mirroring.
     """
 
     crop: tuple[float, float] = (0.5, 1.0)
@@ -44,32 +52,32 @@ class Augmentation:
 
 
 class Painter:
-    """Draws bare backgrounds and composites of `size` x `size` pixels from a pool, decoding each picture once."""
+    """Draws bare backgrounds and composites of `size` x `size` pixels from a pool, with a cache of decoded pictures."""
 
     def __init__(self, pool: Pool, size: int, augmentation: Augmentation) -> None:
         self._pool = pool
         self._size = size
         self._augmentation = augmentation
         longest = max(1, round(augmentation.scale[1] * size))
-        # All backgrounds of a few hundred fit; a cut-out takes up to a few megabytes.
+        # A few hundred backgrounds fit in memory. A cut-out takes up to a few megabytes.
         self._background = lru_cache(maxsize=600)(_read_background)
         self._cutout = lru_cache(maxsize=200)(lambda path: load_foreground(path.read_bytes(), longest))
 
     def bare(self, random: np.random.Generator) -> Pixels:
-        """A random crop of a random background: uint8 [size, size, 3]."""
+        """Return a random crop of a random background: uint8 [size, size, 3]."""
         path = self._pool.backgrounds[random.integers(len(self._pool.backgrounds))]
         crop = random_crop(self._background(path), self._augmentation.crop, random)
         resized = np.rint(np.clip(resize_area(crop, (self._size, self._size)), 0, 255)).astype(np.uint8)
-        return self._changed(resized, random)
+        return self._augment(resized, random)
 
     def composite(self, bare: Pixels, random: np.random.Generator) -> tuple[Pixels, Pixels]:
-        """A random cut-out at a random place over `bare`: uint8 [size, size, 3], and its mask uint8 [size, size]."""
+        """Composite a random cut-out at a random position over `bare` and return the result and its mask."""
         path = self._pool.foregrounds[random.integers(len(self._pool.foregrounds))]
         cutout = self._cutout(path)
         side = max(1, round(random.uniform(*self._augmentation.scale) * self._size))
         width, height = placed_size((cutout.shape[1], cutout.shape[0]), side)
         placed = resize_cutout(cutout, (width, height))
-        colour = self._changed(np.ascontiguousarray(placed[..., :3]), random, flip=False)
+        colour = self._augment(np.ascontiguousarray(placed[..., :3]), random, flip=False)
         placed = np.concatenate([colour, placed[..., 3:]], axis=-1)
         if random.random() < self._augmentation.flip:
             placed = cv2.flip(placed, 1)
@@ -80,13 +88,13 @@ class Painter:
         mask[y : y + height, x : x + width] = np.where(placed[..., 3] >= MASK_THRESHOLD, 255, 0)
         return fg_bg, mask
 
-    def _changed(self, image: Pixels, random: np.random.Generator, *, flip: bool = True) -> Pixels:
-        changed = change_colours(image, self._augmentation, random)
-        return cv2.flip(changed, 1) if flip and random.random() < self._augmentation.flip else changed
+    def _augment(self, image: Pixels, random: np.random.Generator, *, flip: bool = True) -> Pixels:
+        augmented = change_colours(image, self._augmentation, random)
+        return cv2.flip(augmented, 1) if flip and random.random() < self._augmentation.flip else augmented
 
 
 def random_crop(picture: Pixels, range_: tuple[float, float], random: np.random.Generator) -> Pixels:
-    """A square of a picture, anywhere in it; `range_` bounds its side as a fraction of the shorter side."""
+    """Return a random square of a picture; `range_` bounds its side as a fraction of the shorter side."""
     height, width = picture.shape[:2]
     side = max(1, round(random.uniform(*range_) * min(height, width)))
     y, x = random.integers(height - side + 1), random.integers(width - side + 1)
@@ -94,34 +102,37 @@ def random_crop(picture: Pixels, range_: tuple[float, float], random: np.random.
 
 
 def change_colours(image: Pixels, augmentation: Augmentation, random: np.random.Generator) -> Pixels:
-    """Contrast, brightness, saturation and channel gains changed at random: uint8 [h, w, 3] -> the same."""
+    """Change contrast, brightness, saturation and channel gains at random: uint8 [h, w, 3]."""
     return cv2.transform(image, colour_matrix(augmentation, random))
 
 
 def colour_matrix(augmentation: Augmentation, random: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A random change of colours as one matrix: float64 [3, 4], new = matrix[:, :3] @ old + matrix[:, 3] in 0..255."""
+    """Return a random colour change, float64 [3, 4]: new = matrix[:, :3] @ old + matrix[:, 3] for values in 0..255."""
     contrast, saturation = 1 + random.uniform(-1, 1, 2) * (augmentation.contrast, augmentation.saturation)
     brightness = random.uniform(-1, 1) * augmentation.brightness
     gains = contrast * (1 + random.uniform(-1, 1, 3) * augmentation.gain)
-    # Mixing with grey, then gains around the middle.
+    # Saturation mixes each colour with its grey value. Then gains scale the channels around mid-grey.
     matrix = gains[:, np.newaxis] * (np.full((3, 3), 1 / 3) * (1 - saturation) + saturation * np.eye(3))
     offset = 127.5 * (1 - contrast) + 255 * brightness
     return np.concatenate([matrix, np.full((3, 1), offset)], axis=1)
 
 
 def region_map(mask: Pixels, size: tuple[int, int], ring: int = RING) -> Pixels:
-    """Where the cut-out and the ring around it are: uint8 of `size` (width, height), 2 in it, 1 in the ring, 0 outside.
+    """Return the regions of an example, uint8 [h, w]: 2 in the cut-out, 1 in the ring around it, else 0.
 
-    mask: uint8 [H, W], 255 in the cut-out. ring: its width in pixels of the mask.
+    Args:
+        mask: uint8 [H, W], 255 in the cut-out.
+        size: (width, height) of the result.
+        ring: width of the ring in pixels of the mask.
     """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * ring + 1, 2 * ring + 1))
-    around = cv2.dilate(mask, kernel)
-    small, wide = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) >= 128 for part in (mask, around))
+    dilated = cv2.dilate(mask, kernel)
+    small, wide = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) >= 128 for part in (mask, dilated))
     return np.where(small, IN_CUTOUT, np.where(wide, IN_RING, OUTSIDE)).astype(np.uint8)
 
 
 def _read_background(path: Path) -> Pixels:
     image = decode_picture(path.read_bytes()).convert("RGB")
-    factor = min(1.0, _KEPT_SIDE / min(image.size))
+    factor = min(1.0, _BACKGROUND_SIDE / min(image.size))
     size = round(image.width * factor), round(image.height * factor)
     return cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA)

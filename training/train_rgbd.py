@@ -4,9 +4,9 @@
     python -m training.train_rgbd FOLDER RUN --input_size 224x224 --blocks 3 4 6 4 \\
         --growth_rate 16 --stem_filters 32 --decoder_filters 256                    # a small one
 
-The layout of the data is told in `rgbd`. The loss is DenseDepth's, with its weights; targets are y = 1000 /
-centimetres, so that the depths are metres. Stop it whenever you like; the same command goes on. `python -m
-training.export RUN WEIGHTS.h5` writes the weights, which `--depth_model WEIGHTS.h5` then uses.
+`rgbd` describes the layout of the data. The loss and its weights are those of DenseDepth. Targets are y = 1000 /
+centimetres, so the network predicts metres. A run can be stopped at any time; the same command resumes it. `python -m
+training.export RUN WEIGHTS.h5` writes the weights for `build --depth_model WEIGHTS.h5`.
 """
 
 import argparse
@@ -24,25 +24,25 @@ from training.rgbd import batch, find_pairs
 from transforms.depth_models.densedepth import DenseDepthArchitecture
 from transforms.depth_models.images import check_input_size
 
-# y spans 1 (10 m) to 100 (0.1 m).
+# y ranges from 1 (10 m) to 100 (0.1 m).
 PAPER = LossWeights(pointwise=0.1, gradient=1.0, structure=1.0, pair=0.0, range=100.0)
 PUBLISHED = DenseDepthArchitecture()
 
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """The objective: DenseDepth's loss, all pixels alike."""
+    """The training objective: the loss of DenseDepth with equal weights for all pixels."""
 
     weights: LossWeights = PAPER
 
     def __call__(self, network: keras.Model, images: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Losses of a batch as `rgbd.batch` makes it."""
+        """Return the losses of a batch by `rgbd.batch`."""
         output = network(tf.cast(images, tf.float32) / 255, training=True)[..., 0]
         return {"loss": depth_loss(targets, output, tf.ones_like(targets), self.weights)}
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     arguments = _parser().parse_args()
     if arguments.threads:
         tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
@@ -78,7 +78,7 @@ def main() -> None:
         arguments.run,
         Pace(compiled=arguments.xla),
     )
-    print(f"{step} steps; python -m training.export {arguments.run} WEIGHTS.h5 writes the weights")
+    print(f"Finished {step} steps. Export the weights: python -m training.export {arguments.run} WEIGHTS.h5")
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -90,15 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="zip file or folder")
     parser.add_argument("run", type=Path, help="folder for the checkpoint and the log")
-    parser.add_argument("--csv", default="nyu2_train.csv", help="name of the list in it (nyu2_train.csv)")
+    parser.add_argument("--csv", default="nyu2_train.csv", help="name of its CSV file (nyu2_train.csv)")
     parser.add_argument("--input_size", type=_size, default=(640, 480), help="WxH of the network's input (640x480)")
     parser.add_argument("--steps", type=int, default=250_000, help="20 passes over 50,000 pairs (250000)")
-    parser.add_argument(
-        "--minutes", type=float, help="end after so many, whatever the steps (the rate anneals in them)"
-    )
+    parser.add_argument("--minutes", type=float, help="stop after this time; the learning rate anneals over it")
     parser.add_argument("--batch", type=int, default=4, help="pairs per step (4)")
-    parser.add_argument("--rate", type=float, default=1e-4, help="highest learning rate (1e-4)")
-    parser.add_argument("--warmup", type=int, default=200, help="steps to reach it (200)")
+    parser.add_argument("--rate", type=float, default=1e-4, help="peak learning rate (1e-4)")
+    parser.add_argument("--warmup", type=int, default=200, help="steps of linear warm-up (200)")
     add_network_flags(parser, PUBLISHED)
     return parser
 

@@ -1,7 +1,7 @@
-"""The dataset card: a README.md with pictures that shows what was made and says how.
+"""The dataset card: a README.md with pictures that describes the dataset and how it was built.
 
-It is made from the dataset's own files alone (statistics.json, manifest.json, shards, companions), so that it can be
-made again at any time.
+All of its content comes from the files of the dataset (statistics.json, manifest.json, shards, companions), so the card
+can be rewritten at any time.
 """
 
 import json
@@ -27,12 +27,12 @@ from transforms.shards import DatasetFiles
 from transforms.stored_pictures import PictureForm
 from transforms.stored_shards import read_fields
 
-_SHOWN = 6
-# So many records of the first shard are looked through for a varied choice.
-_SEARCHED = 60
-# So many pictures and classes at most are shown of each kind.
-_MOST_PICTURES = 100
-_MOST_CLASSES = 40
+_EXAMPLES_SHOWN = 6
+# Number of records of the first shard from which varied examples are chosen.
+_CANDIDATES = 60
+# Maximum number of pictures on a sheet, and of classes in a table.
+_MAX_PICTURES = 100
+_MAX_CLASSES = 40
 
 _EXAMPLES = "images/examples.png"
 _HISTOGRAMS = "images/histograms.png"
@@ -42,7 +42,7 @@ _FOREGROUNDS = "images/foregrounds.png"
 _FOREGROUND_MASKS = "images/foreground_masks.png"
 CARD_FILES = ("README.md", _EXAMPLES, _HISTOGRAMS, _PLACEMENTS, _BACKGROUNDS, _FOREGROUNDS, _FOREGROUND_MASKS)
 
-# Of the Hugging Face hub, by the number of examples below which they hold.
+# Size categories of the Hugging Face Hub, by their upper limit on the number of examples.
 _SIZE_CATEGORIES = {
     1_000: "n<1K",
     10_000: "1K<n<10K",
@@ -57,10 +57,10 @@ _SIZE_CATEGORIES = {
 def write_card(
     files: DatasetFiles, companions: Mapping[str, DatasetFiles], statistics: dict[str, Any], manifest: dict[str, Any]
 ) -> None:
-    """Write README.md and the pictures it shows into the dataset's folder.
+    """Write README.md and its pictures into the folder of the dataset.
 
     Args:
-        files: the dataset, whose shards are finished.
+        files: the dataset; its shards must be finished.
         companions: its "background" and "foreground" datasets.
         statistics: the content of `statistics.json`.
         manifest: the content of `manifest.json`.
@@ -70,9 +70,9 @@ def write_card(
         RunError: a shard cannot be read, or a file cannot be written.
     """
     labels = {kind: _labels(manifest, kind) for kind in ("background", "foreground")}
-    backgrounds, foregrounds = (_shown(len(labels[kind].names)) for kind in ("background", "foreground"))
+    backgrounds, foregrounds = (_pictures_shown(len(labels[kind].names)) for kind in ("background", "foreground"))
     side, largest = manifest["configuration"]["image_size"], OVERSAMPLING * manifest["configuration"]["placed_sides"][1]
-    files.write(_EXAMPLES, _examples(files, companions["background"], labels, statistics, manifest))
+    files.write(_EXAMPLES, _examples_sheet(files, companions["background"], labels, statistics, manifest))
     files.write(_HISTOGRAMS, histograms_plot(statistics["kinds"]))
     files.write(_PLACEMENTS, placements_plot(statistics["placements"], statistics["examples"]))
     bg = read_companion(companions["background"], "background", labels["background"], backgrounds)
@@ -108,30 +108,31 @@ def rehearse_card(statistics: dict[str, Any], manifest: dict[str, Any], files: D
     render_card(statistics, manifest, files).encode()
     for kind in ("backgrounds", "foregrounds"):
         labels = [one["label"] for one in manifest["inputs"][kind]]
-        names = [labels[i] for i in _shown(len(labels))]
+        names = [labels[i] for i in _pictures_shown(len(labels))]
         pictures_sheet([np.zeros((1, 1, 3), np.uint8)] * len(names), names)
 
 
 def render_card(statistics: dict[str, Any], manifest: dict[str, Any], files: DatasetFiles) -> str:
-    """The text of the card, Markdown with the YAML header of the Hugging Face hub."""
+    """Return the text of the card: Markdown with a YAML header for the Hugging Face Hub."""
     with_depth = manifest["depth_model"] is not None
     loaded = json.dumps(files.full_name)
     sections = [
         _header(statistics, files, with_depth=with_depth),
         f"# {files.name} {files.version}",
-        "The same objects, in many places, before many scenes: foreground cut-outs composited over backgrounds, with"
-        " exact binary masks" + (" and depth maps." if with_depth else ". This dataset was made without depth."),
+        "Synthetic composites of every foreground over every background, with exact binary masks"
+        + (" and depth maps." if with_depth else ". This dataset has no depth maps."),
         _image("Examples: background, composite, mask" + (", depth" if with_depth else ""), _EXAMPLES),
-        "## What is in it",
+        "## Contents",
         _kinds_table(statistics, manifest),
         _splits_table(statistics),
-        "## Load it",
+        "## Loading",
         "```python\nimport tensorflow_datasets as tfds\n\n"
-        f'examples = tfds.load({loaded}, split="train", data_dir=...)  # the folder above {files.name}/\n```',
+        f'examples = tfds.load({loaded}, split="train", data_dir=...)  # the folder that contains {files.name}/\n```',
         "## Mean and standard deviation",
-        "Over all pixels of all images before JPEG encoding, population standard deviation; 1.0 stands for 255"
-        + (", and for 10 m of depth" if with_depth else "")
-        + ". The deviation of a mask is sqrt(m (1 - m)) of its mean m.",
+        "Mean and population standard deviation over all pixels of all images, computed before JPEG encoding. In the"
+        " columns `0..1`, a value of 1 corresponds to 255"
+        + (" in images and masks, and to 10 m in depth maps" if with_depth else "")
+        + ". The standard deviation of a mask with mean m is sqrt(m (1 - m)).",
         _moments_table(statistics["kinds"]),
     ]
     if len(statistics["splits"]) > 1:
@@ -145,30 +146,31 @@ def render_card(statistics: dict[str, Any], manifest: dict[str, Any], files: Dat
         "## Classes",
         _classes_table("background", "bg_class", statistics, manifest),
         _classes_table("foreground", "fg_class", statistics, manifest),
-        f"{statistics['placements']['flipped']:,} of {statistics['examples']:,} foregrounds are mirrored.",
-        "## Where foregrounds lie, and how large they are",
-        f"On average {statistics['kinds']['mask']['mean'][0]:.1%} of an image is foreground.",
-        _image("Where cut-outs lie, and how large they are", _PLACEMENTS),
-        *_pictures("Backgrounds", "bg", _BACKGROUNDS, statistics, "as they were composited"),
+        f"{statistics['placements']['flipped']:,} of {statistics['examples']:,} examples have a mirrored foreground.",
+        "## Position and size of foregrounds",
+        f"On average, the foreground covers {statistics['kinds']['mask']['mean'][0]:.1%} of an image.",
+        _image("Position and size of foregrounds", _PLACEMENTS),
+        *_pictures("Backgrounds", "bg", _BACKGROUNDS, statistics, "as used in the composites"),
         *_pictures("Foregrounds", "fg", _FOREGROUNDS, statistics, "before placement"),
         *_pictures("Foreground masks", "fg_mask", _FOREGROUND_MASKS, statistics, "before placement"),
-        "## How it was made",
-        _how(manifest),
+        "## How it was built",
+        _build_steps(manifest),
         "## Licence",
-        "A dataset is made of its pictures: it may be used and passed on as far as the licences of every background and"
-        " foreground allow, which this program cannot know. "
-        + ("Depth maps may also be bound by the licence of the depth model's weights." if with_depth else ""),
-        "## Inputs left out",
+        "The licences of the input pictures determine how this dataset may be used and redistributed. fgbg does not"
+        " know them, so check the licence of every background and foreground."
+        + (" The licence of the depth model's weights may also apply to the depth maps." if with_depth else ""),
+        "## Skipped inputs",
         _skipped(manifest),
         "## Configuration",
-        f"Fingerprint `{manifest['fingerprint'][:16]}`; `manifest.json` has the sha256 of every input and every shard.",
+        f"Fingerprint `{manifest['fingerprint'][:16]}`. `manifest.json` contains the SHA-256 of every input and"
+        " every shard.",
         "```json\n" + json.dumps(manifest["configuration"], indent=2, ensure_ascii=False) + "\n```",
     ]
     return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
 def format_bytes(size: float) -> str:
-    """For people.
+    """Return a size in bytes with a decimal unit.
 
     >>> format_bytes(1_234_567)
     '1.2 MB'
@@ -180,14 +182,14 @@ def format_bytes(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def _examples(
+def _examples_sheet(
     files: DatasetFiles,
     backgrounds: DatasetFiles,
     labels: Mapping[str, Labels],
     statistics: dict[str, Any],
     manifest: dict[str, Any],
 ) -> bytes:
-    """The sheet of examples, from the first shard."""
+    """Return the sheet of examples, a PNG, chosen from the first shard."""
     configuration = manifest["configuration"]
     bits = configuration["depth_bits"]
     form = example_form(
@@ -195,7 +197,7 @@ def _examples(
     )
     split = next(iter(statistics["splits"]))
     shard = manifest["shards"][files.name][split][0]
-    rows = _varied(read_fields(files, shard["file"], form, min(shard["examples"], _SEARCHED)))
+    rows = _choose_varied(read_fields(files, shard["file"], form, min(shard["examples"], _CANDIDATES)))
     below = read_companion(backgrounds, "background", labels["background"], {row["bg"] for row in rows})
     side = configuration["image_size"]
     composite = "PNG" if configuration["jpeg_quality"] == LOSSLESS else "JPEG"
@@ -214,20 +216,20 @@ def _examples(
     return examples_sheet(images, metres)
 
 
-def _varied(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first examples that show foregrounds and backgrounds not shown yet, as far as there are."""
+def _choose_varied(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Choose examples with different foregrounds and backgrounds as far as possible, in storage order."""
     candidates = list(rows)
     chosen: list[dict[str, Any]] = []
-    while candidates and len(chosen) < _SHOWN:
+    while candidates and len(chosen) < _EXAMPLES_SHOWN:
         foregrounds, backgrounds = ({row[name] for row in chosen} for name in ("fg", "bg"))
         ranks = [(row["fg"] in foregrounds) + (row["bg"] in backgrounds) for row in candidates]
         chosen.append(candidates.pop(ranks.index(min(ranks))))
     return chosen
 
 
-def _shown(pictures: int) -> list[int]:
-    """Which pictures of so many are on a sheet: all, or as many as fit, evenly spread."""
-    return np.unique(np.linspace(0, pictures - 1, min(pictures, _MOST_PICTURES)).astype(int)).tolist()
+def _pictures_shown(pictures: int) -> list[int]:
+    """Return the indices of the pictures on a sheet: all of them, or `_MAX_PICTURES` at even intervals."""
+    return np.unique(np.linspace(0, pictures - 1, min(pictures, _MAX_PICTURES)).astype(int)).tolist()
 
 
 def _header(statistics: dict[str, Any], files: DatasetFiles, *, with_depth: bool) -> str:
@@ -255,7 +257,7 @@ def _image(text: str, path: str) -> str:
 
 def _pictures(title: str, kind: str, path: str, statistics: dict[str, Any], state: str) -> list[str]:
     number = statistics["kinds"][kind]["images"]
-    shown = f"{_MOST_PICTURES} of {number:,}" if number > _MOST_PICTURES else f"All {number}"
+    shown = f"{_MAX_PICTURES} of {number:,}" if number > _MAX_PICTURES else f"All {number}"
     return [f"## {title}", f"{shown}, {state}.", _image(title, path)]
 
 
@@ -265,7 +267,7 @@ def _kinds_table(statistics: dict[str, Any], manifest: dict[str, Any]) -> str:
         "fg": "foreground cut-outs",
         "fg_mask": "masks of the cut-outs before placement",
         "fg_bg": "composites, " + ("PNG" if manifest["configuration"]["jpeg_quality"] == "png" else "JPEG"),
-        "mask": "masks of the composites: 255 inside, 0 outside",
+        "mask": "masks of the composites: 255 inside the foreground, 0 outside",
         "depth": manifest["depth_meaning"],
     }
     kinds = statistics["kinds"]
@@ -280,7 +282,7 @@ def _kinds_table(statistics: dict[str, Any], manifest: dict[str, Any]) -> str:
 
 def _splits_table(statistics: dict[str, Any]) -> str:
     return _table(
-        ("split", "examples", "size of its shards"),
+        ("split", "examples", "size of shards"),
         [(name, f"{s['examples']:,}", format_bytes(s["bytes"])) for name, s in statistics["splits"].items()],
     )
 
@@ -311,44 +313,46 @@ def _moments_table(kinds: dict[str, Any]) -> str:
 
 
 def _classes_table(side: str, field: str, statistics: dict[str, Any], manifest: dict[str, Any]) -> str:
-    """How many pictures and examples a class has, the most frequent first."""
+    """Return a table of the number of pictures and examples of each class, the most frequent class first."""
     counts = statistics["placements"][field]
     classes = [one["class"] for one in manifest["inputs"][f"{side}s"]]
     ordered = sorted(counts, key=lambda name: (-counts[name], name))
-    rows = [(_text(name), f"{classes.count(name):,}", f"{counts[name]:,}") for name in ordered[:_MOST_CLASSES]]
+    rows = [(_text(name), f"{classes.count(name):,}", f"{counts[name]:,}") for name in ordered[:_MAX_CLASSES]]
     if left := len(ordered) - len(rows):
         rows.append((f"{left} more", "", ""))
     return _table((f"{side} class", "pictures", "examples"), rows)
 
 
-def _how(manifest: dict[str, Any]) -> str:
+def _build_steps(manifest: dict[str, Any]) -> str:
     configuration = manifest["configuration"]
     shortest, longest = configuration["placed_sides"]
     size = configuration["image_size"]
     lossless = configuration["jpeg_quality"] == "png"
     lines = [
-        f"- **bg**: centre square of each background, area-resized to {size}x{size}.",
-        "- **fg**: cropped to the box where alpha > 0, resized with colours weighted by alpha, so that edges have"
-        " no fringe.",
-        "- **fg_mask**: 255 where the cut-out's own alpha is at least 128, else 0.",
+        f"- **bg**: the centre square of each background, resized to {size}x{size} by area averaging.",
+        "- **fg**: each foreground, cropped to the box where alpha > 0. Resizing weights colours by alpha, so edges"
+        " have no fringe.",
+        "- **fg_mask**: 255 where the alpha of the cut-out before placement is at least 128, else 0.",
         "- **fg_bg**: every background x every foreground x {plain, flipped}"
-        f" x {configuration['placements']} random placements. The longest side is uniform over {shortest} .. {longest}"
-        " pixels, the position uniform over all at which the cut-out lies fully inside, both drawn from the seed"
-        f" {configuration['seed']} and the example's number. Blended by (b (255 - a) + f a) / 255, correctly rounded; "
-        + ("stored as PNG." if lossless else f"stored as JPEG of quality {configuration['jpeg_quality']}."),
-        "- **mask**: 255 where the placed alpha is at least 128, else 0; stored as PNG, so exactly binary.",
+        f" x {configuration['placements']} random placements. The longest side of the cut-out is uniform over"
+        f" {shortest} .. {longest} pixels. Its position is uniform over all positions inside the image. Both depend"
+        f" only on the seed ({configuration['seed']}) and the example id. Alpha blending computes"
+        " (b (255 - a) + f a) / 255, correctly rounded. Stored as "
+        + ("PNG." if lossless else f"JPEG of quality {configuration['jpeg_quality']}."),
+        "- **mask**: 255 where the alpha of the placed cut-out is at least 128, else 0. Stored as PNG, so it is exactly"
+        " binary.",
     ]
     if depth := manifest["depth_model"]:
         lines.append(
             f"- **depth**: predicted for each composite by {_code(depth['weights'])} (sha256 {depth['sha256'][:12]}…,"
-            f" {depth['engine']},"
-            f" {depth['precision']}, input {depth['input_size'][0]}x{depth['input_size'][1]}),"
-            f" {depth['kind']}. {manifest['depth_meaning']} metres = clip(10 / y, 0.1, 10) of the network's output y,"
-            f" the same for every image; stored as PNG of {configuration['depth_bits']} bits."
+            f" {depth['engine']}, {depth['precision']}, input {depth['input_size'][0]}x{depth['input_size'][1]}),"
+            f" {depth['kind']}. {manifest['depth_meaning']} The same formula applies to every image:"
+            " metres = clip(10 / y, 0.1, 10) for the network output y."
+            f" Stored as {configuration['depth_bits']}-bit PNG."
         )
     if configuration["test_fraction"]:
         lines.append(
-            f"- **splits**: {configuration['test_fraction']:.0%} held out by {configuration['split_by']}: the splits"
+            f"- **splits**: {configuration['test_fraction']:.0%} held out by {configuration['split_by']}, so the splits"
             f" share no {configuration['split_by']}." + _held_out(manifest)
         )
     return "\n".join(lines)
@@ -358,8 +362,8 @@ def _held_out(manifest: dict[str, Any]) -> str:
     names = manifest["held_out"]
     if not names:
         return ""
-    more = f" and {len(names) - _MOST_CLASSES} more (see `manifest.json`)" if len(names) > _MOST_CLASSES else ""
-    return " In `test` alone: " + ", ".join(map(_code, names[:_MOST_CLASSES])) + more + "."
+    more = f" and {len(names) - _MAX_CLASSES} more (see `manifest.json`)" if len(names) > _MAX_CLASSES else ""
+    return " Only in `test`: " + ", ".join(map(_code, names[:_MAX_CLASSES])) + more + "."
 
 
 def _skipped(manifest: dict[str, Any]) -> str:

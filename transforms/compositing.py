@@ -1,4 +1,4 @@
-"""Compositing: cut-outs laid over backgrounds with exact integer arithmetic, and their binary masks."""
+"""Compositing of cut-outs over backgrounds with exact integer arithmetic, and their binary masks."""
 
 import pickle
 from collections.abc import Iterable
@@ -21,13 +21,13 @@ _STAGE = Stage("CompositeExamples")
 
 @dataclass(frozen=True, slots=True)
 class ExampleBatch:
-    """The examples of one shard, decoded.
+    """The decoded examples of one shard.
 
     Attributes:
-        placements: what was drawn for each of the n examples.
+        placements: the placements of the n examples.
         fg_bg: composites, uint8 [n, H, W, 3], RGB.
-        mask: uint8 [n, H, W], 255 where the cut-out is at least half opaque, else 0.
-        depth: None, or as it is stored: uint16 [n, H, W] in millimetres, or uint8 [n, H, W] in 10 m / 255.
+        mask: uint8 [n, H, W], 255 where the alpha of the cut-out is at least 128, else 0.
+        depth: None, or depth in stored units: uint16 [n, H, W] in millimetres, or uint8 [n, H, W] in 10 m / 255.
     """
 
     placements: list[Placement]
@@ -40,10 +40,10 @@ class ExampleBatch:
 
 
 class _ExampleBatchCoder(beam.coders.Coder):
-    """Pickles batches where a runner moves them, but tells their size without doing so.
+    """Pickles batches that a runner moves, but computes their size without pickling.
 
-    Runners sample the size of elements even inside a fused stage. Beam's own coder would pickle hundreds of megabytes
-    for it, which took as long as compositing them.
+    Runners sample the size of elements even inside a fused stage. Beam's default coder pickles hundreds of megabytes to
+    measure it, which took as long as compositing them.
     """
 
     def encode(self, value: ExampleBatch) -> bytes:
@@ -66,13 +66,13 @@ beam.coders.registry.register_coder(ExampleBatch, _ExampleBatchCoder)
 
 
 def blend(destination: Pixels, cutout: Pixels) -> None:
-    """Lay an RGBA cut-out (uint8 [h, w, 4], straight alpha) over `destination` (uint8 [h, w, 3]) in place.
+    """Blend an RGBA cut-out (uint8 [h, w, 4], straight alpha) over `destination` (uint8 [h, w, 3]) in place.
 
-    (b * (255 - a) + f * a) / 255, correctly rounded in integers by t = b * (255 - a) + f * a + 128;
-    (t + (t >> 8)) >> 8. Equal to PIL's `paste` for all values of b, f and a.
+    The result is (b * (255 - a) + f * a) / 255, correctly rounded: with t = b * (255 - a) + f * a + 128, it is
+    (t + (t >> 8)) >> 8. It equals Pillow's `paste` for all values of b, f and a.
     """
-    # Contiguous planes of three channels: NumPy is five times slower when it has to broadcast or skip along the last
-    # axis.
+    # All arrays are contiguous with three channels: NumPy is five times slower when it broadcasts or strides along the
+    # last axis.
     alpha = cv2.cvtColor(cv2.extractChannel(cutout, 3), cv2.COLOR_GRAY2RGB).astype(np.uint16)
     total = cv2.cvtColor(cutout, cv2.COLOR_RGBA2RGB) * alpha
     np.subtract(255, alpha, out=alpha)
@@ -85,7 +85,7 @@ def blend(destination: Pixels, cutout: Pixels) -> None:
 
 
 def composite(placement: Placement, assets: Assets, fg_bg: Pixels, mask: Pixels) -> None:
-    """Draw one example into `fg_bg` (uint8 [H, W, 3]) and `mask` (uint8 [H, W]), overwriting what they hold."""
+    """Write one example into `fg_bg` (uint8 [H, W, 3]) and `mask` (uint8 [H, W]). Overwrites both entirely."""
     cutout = assets.placed(placement.foreground, placement.width, placement.height, flipped=placement.flipped)
     rows = slice(placement.y, placement.y + placement.height)
     columns = slice(placement.x, placement.x + placement.width)
@@ -99,7 +99,7 @@ def composite(placement: Placement, assets: Assets, fg_bg: Pixels, mask: Pixels)
 def composite_batch(
     placements: list[Placement], assets: Assets, image_size: int, buffers: BufferPool | None = None
 ) -> ExampleBatch:
-    """Draw all examples of a shard, into memory of `buffers` if given."""
+    """Return the composites and masks of these placements, in memory from `buffers` if given."""
     buffers = buffers or BufferPool()
     fg_bg = buffers.take((len(placements), image_size, image_size, 3))
     mask = buffers.take((len(placements), image_size, image_size))
@@ -108,28 +108,27 @@ def composite_batch(
     return ExampleBatch(placements, fg_bg, mask)
 
 
+@dataclass(eq=False)
 class CompositeExamples(beam.PTransform):
-    """Placements to composites and masks.
+    """Composites the examples of each shard.
 
     (shard, list[Placement]) -> (shard, ExampleBatch without depth).
 
-    The pictures reach the workers by path and are shared by all threads of a process.
+    Workers read the pictures by path. All threads of a process share the decoded pictures.
 
-    Args:
-        paths: of the pictures.
-        picture_memory: bytes of decoded pictures that a process keeps.
+    Attributes:
+        paths: paths of the pictures.
+        picture_memory: maximum size of the decoded pictures that a process keeps, bytes.
     """
 
-    def __init__(self, paths: AssetPaths, picture_memory: int = PICTURE_MEMORY) -> None:
-        super().__init__()
-        self._paths = paths
-        self._picture_memory = picture_memory
+    paths: AssetPaths
+    picture_memory: int = PICTURE_MEMORY
 
     def expand(
         self, shards: beam.PCollection[tuple[int, list[Placement]]]
     ) -> beam.PCollection[tuple[int, ExampleBatch]]:
-        """Wire `composite_batch`."""
-        return shards | "Composite" >> beam.ParDo(_CompositeExamples(self._paths, self._picture_memory))
+        """Apply `composite_batch` to each shard."""
+        return shards | "Composite" >> beam.ParDo(_CompositeExamples(self.paths, self.picture_memory))
 
 
 class _CompositeExamples(beam.DoFn):

@@ -1,7 +1,8 @@
-"""Index arithmetic of the dataset: which example stands where, without a table of all examples.
+"""Index arithmetic for examples, splits and shards. No table of all examples is ever built.
 
-An example is a point of the cross product background x foreground x {plain, flipped} x placement, and its number there
-is its `example_id`. A split is a part of that product in pseudo-random order, cut into shards of nearly equal size.
+An example is a point in the cross product background x foreground x {plain, flipped} x placement. Its row-major index
+in the product is its `example_id`. A split is a subset of the product in pseudo-random order, divided into shards of
+nearly equal size.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ SPLIT_BY = ("background", "foreground", "example")
 
 
 class Coordinates(NamedTuple):
-    """The four factors of examples, each int64 [n]."""
+    """The four coordinates of n examples, each int64 [n]."""
 
     background: Ids
     foreground: Ids
@@ -29,7 +30,7 @@ class Coordinates(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CrossProduct:
-    """background x foreground x {plain, flipped} x placement, in this (row-major) order.
+    """The product background x foreground x {plain, flipped} x placement, in row-major order.
 
     >>> product = CrossProduct(backgrounds=100, foregrounds=100, placements=20)
     >>> product.size
@@ -44,7 +45,7 @@ class CrossProduct:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Length of each factor."""
+        """Length of each axis."""
         return (self.backgrounds, self.foregrounds, 2, self.placements)
 
     @property
@@ -53,19 +54,24 @@ class CrossProduct:
         return self.backgrounds * self.foregrounds * 2 * self.placements
 
     def coordinates(self, example_ids: Ids) -> Coordinates:
-        """The factors of each example id."""
+        """Return the coordinates of each example id."""
         return Coordinates(*np.unravel_index(example_ids, self.shape))
 
     def example_ids(self, coordinates: Coordinates) -> Ids:
-        """The inverse of `coordinates`: ((background * F + foreground) * 2 + flipped) * P + placement."""
+        """Return ((background * F + foreground) * 2 + flipped) * P + placement, the inverse of `coordinates`."""
         return np.ravel_multi_index(coordinates, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A named part of the cross product: some backgrounds, some foregrounds, and a range of their shuffled product.
+    """A named subset of the cross product.
 
-    `start` and `stop` cut the shuffled sub-product; all of it unless the dataset is split by example.
+    Attributes:
+        name: "train" or "test".
+        backgrounds: indices of the backgrounds in this split.
+        foregrounds: indices of the foregrounds in this split.
+        start: first position in the shuffled product of these backgrounds and foregrounds.
+        stop: position after the last one. The range covers the whole product unless the dataset is split by example.
     """
 
     name: str
@@ -81,10 +87,12 @@ class Split:
 
 
 def make_splits(product: CrossProduct, *, test_fraction: float, split_by: str, seed: int) -> tuple[Split, ...]:
-    """Everything in `train`, or some backgrounds, foregrounds or examples held out in `test`.
+    """Return the splits: `train` alone if `test_fraction` is 0, otherwise `train` and `test`.
+
+    `split_by` names what is held out for `test`: backgrounds, foregrounds or examples.
 
     Raises:
-        InputError: the fraction leaves one side empty.
+        InputError: the fraction leaves one of the splits empty.
     """
     backgrounds, foregrounds = tuple(range(product.backgrounds)), tuple(range(product.foregrounds))
     if test_fraction == 0:
@@ -92,10 +100,10 @@ def make_splits(product: CrossProduct, *, test_fraction: float, split_by: str, s
     total = {"background": product.backgrounds, "foreground": product.foregrounds, "example": product.size}[split_by]
     held_out = round(test_fraction * total)
     if not 0 < held_out < total:
-        side = "test" if held_out == 0 else "train"
+        empty = "test" if held_out == 0 else "train"
         raise InputError(
-            f"--test_fraction {test_fraction:g} of {total} {split_by}s leaves the {side} split empty:"
-            f" give more {split_by}s or another fraction."
+            f"--test_fraction {test_fraction:g} of {total} {split_by}s leaves the {empty} split empty:"
+            f" add {split_by}s or choose another fraction."
         )
     if split_by == "example":
         return (
@@ -116,7 +124,9 @@ def make_splits(product: CrossProduct, *, test_fraction: float, split_by: str, s
 
 
 def held_out_pictures(splits: tuple[Split, ...], split_by: str) -> tuple[int, ...]:
-    """The backgrounds or foregrounds, whichever `split_by` names, that occur in `test` alone; none if split by example.
+    """Return the indices of the backgrounds or foregrounds (see `split_by`) that occur only in `test`.
+
+    Empty if there is no test split or if the dataset is split by example.
 
     >>> splits = make_splits(CrossProduct(2, 3, 1), test_fraction=0.5, split_by="background", seed=0)
     >>> len(held_out_pictures(splits, "background"))
@@ -129,7 +139,7 @@ def held_out_pictures(splits: tuple[Split, ...], split_by: str) -> tuple[int, ..
 
 @dataclass(frozen=True, slots=True)
 class ShardRange:
-    """Where a shard lies in its split: shard `index` of `count`, holding the shuffled positions start .. stop-1."""
+    """The range of a shard within its split: shard `index` of `count` contains the positions start .. stop-1."""
 
     split: Split
     index: int
@@ -140,9 +150,9 @@ class ShardRange:
 
 @dataclass(frozen=True, slots=True)
 class ShardLayout:
-    """How the examples of all splits are spread over numbered shards.
+    """Assignment of the examples of all splits to numbered shards.
 
-    Examples stand in the order of a seeded pseudo-random permutation, so any prefix of a split is a fair sample of it.
+    A seeded pseudo-random permutation orders the examples, so any prefix of a split is a uniform sample of it.
     """
 
     product: CrossProduct
@@ -151,31 +161,35 @@ class ShardLayout:
     seed: int
 
     def shards_of(self, split: Split) -> int:
-        """Number of shards of a split."""
+        """Return the number of shards in a split."""
         return -(-split.size // self.examples_per_shard)
 
     @property
     def num_shards(self) -> int:
-        """Number of shards of all splits together; shards are numbered 0 .. num_shards-1, split after split."""
+        """Total number of shards. Their numbers are 0 .. num_shards-1: first those of `train`, then those of `test`."""
         return sum(map(self.shards_of, self.splits))
 
     def locate(self, shard: int) -> ShardRange:
-        """The split and the range of positions a shard number stands for."""
+        """Return the split and the range of positions of a shard.
+
+        Raises:
+            IndexError: the number is not below `num_shards`.
+        """
         index = shard
         for split in self.splits:
             count = self.shards_of(split)
             if index < count:
-                # Balanced as TFDS does it: lengths differ by one at most, no tiny last shard.
+                # Balanced as in TFDS: shard lengths differ by at most one, so the last shard is not tiny.
                 return ShardRange(split, index, count, split.size * index // count, split.size * (index + 1) // count)
             index -= count
         raise IndexError(f"shard {shard} of {self.num_shards}")
 
     def example_ids(self, shard: int) -> Ids:
-        """The examples of a shard in the order in which they are stored: int64 [n]."""
-        place = self.locate(shard)
-        split = place.split
+        """Return the example ids of a shard in storage order: int64 [n]."""
+        shard_range = self.locate(shard)
+        split = shard_range.split
         shape = (len(split.backgrounds), len(split.foregrounds), 2, self.product.placements)
-        positions = np.arange(split.start + place.start, split.start + place.stop)
+        positions = np.arange(split.start + shard_range.start, split.start + shard_range.stop)
         background, foreground, flipped, placement = np.unravel_index(
             shuffled_indices(positions, int(np.prod(shape)), self.seed), shape
         )

@@ -1,4 +1,4 @@
-"""Depth of composites, by one shared network per process."""
+"""Depth prediction for composites, with one network per process that its threads share."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -21,13 +21,13 @@ _STAGE = Stage("PredictDepth")
 
 @dataclass(frozen=True, slots=True)
 class DepthSettings:
-    """Which network predicts depth, and how its result is stored.
+    """The depth network and the format of stored depth.
 
     Attributes:
         model: name or path of the weights.
         engine: "keras" or "openvino".
         precision: "float32" or "bfloat16".
-        input_size: (width, height) of the network's input, or None for the model's own.
+        input_size: (width, height) of the network's input, or None for the default of the model.
         batch_size: images per call of the network.
         bits: 16 (millimetres) or 8 (10 m / 255).
         sha256: of the weights, in hexadecimal, as when the inputs were checked; None while that is not known.
@@ -42,7 +42,7 @@ class DepthSettings:
     sha256: str | None = None
 
     def load(self) -> DepthModel:
-        """Read the weights and build the network.
+        """Read the weights and return the network.
 
         Raises:
             InputError: the weights cannot be used, or the environment of this process would change depth.
@@ -54,7 +54,7 @@ class DepthSettings:
         return load_depth_model(self.model, sha256=self.sha256, **self._network)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the network, without building it.
+        """Return the fields that identify the network, without building it.
 
         Raises:
             InputError: as `load`.
@@ -77,7 +77,7 @@ class DepthSettings:
 
 
 def quantize_depth(metres: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """Metres to stored integers, rounded to nearest and clipped to what they can hold.
+    """Convert metres to stored integers: rounded to the nearest and clipped to the range of the type.
 
     >>> quantize_depth(np.array([0.1, 2.5, 70.0], np.float32), 16).tolist()
     [100, 2500, 65535]
@@ -92,9 +92,9 @@ def quantize_depth(metres: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np
 def predict_depth(
     model: DepthModel, images: Pixels, *, bits: int, batch_size: int
 ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """Stored depth of uint8 [n, H, W, 3]: uint16 or uint8 [n, H, W].
+    """Return depth in stored units, uint16 or uint8 [n, H, W], for images uint8 [n, H, W, 3].
 
-    One batch at a time, so that only the small integers of a whole shard are ever in memory.
+    Each batch is converted before the next is predicted, so float32 depth is in memory for one batch only.
     """
     depth = np.empty(images.shape[:3], np.uint16 if bits == 16 else np.uint8)
     for start in range(0, len(images), batch_size):
@@ -103,22 +103,24 @@ def predict_depth(
     return depth
 
 
+@dataclass(eq=False)
 class PredictDepth(beam.PTransform):
-    """Composites to depth maps.
+    """Adds depth to the composites of each shard.
 
     (shard, ExampleBatch) -> (shard, ExampleBatch with depth).
 
-    One model per process, shared by its threads; batches never cross an element, so the result does not depend on how
-    the runner groups elements.
+    All threads of a process share one model. A batch of the network never spans two elements, so the result does not
+    depend on how the runner groups elements.
+
+    Attributes:
+        settings: the depth network and the format of stored depth.
     """
 
-    def __init__(self, settings: DepthSettings) -> None:
-        super().__init__()
-        self._settings = settings
+    settings: DepthSettings
 
     def expand(self, shards: beam.PCollection[tuple[int, ExampleBatch]]) -> beam.PCollection[tuple[int, ExampleBatch]]:
-        """Wire `predict_depth`."""
-        return shards | "Predict" >> beam.ParDo(_PredictDepth(self._settings))
+        """Apply `predict_depth` to each shard."""
+        return shards | "Predict" >> beam.ParDo(_PredictDepth(self.settings))
 
 
 class _PredictDepth(beam.DoFn):

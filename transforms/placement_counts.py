@@ -1,4 +1,4 @@
-"""What was placed, counted: classes, mirrored ones, how much of the image the cut-outs cover, and where."""
+"""Counts of placements: by class, flipped, by area of the mask, and by position."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,22 +10,22 @@ from transforms.compositing import ExampleBatch
 from transforms.encoding import ExampleEncoding
 from transforms.statistics import add_counts
 
-# The share of the image inside the mask is counted in steps of a hundredth.
+# Each bin of the area histogram spans one hundredth of the image.
 AREA_BINS = 100
-# Masks are looked at in the middles of so many cells along each side: enough to see where cut-outs lie, and small.
+# Masks are sampled at the centres of a grid with this many cells per side: fine enough to show where cut-outs lie.
 COVERAGE_CELLS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class PlacementCounts:
-    """Counts over the examples of one or more shards; integers, which add exactly in any order.
+    """Counts over the examples of one or more shards. They are integers, so sums are exact in any order.
 
     Attributes:
-        bg_class: examples of each background class, by class id.
-        fg_class: examples of each foreground class, by class id.
-        flipped: mirrored examples.
-        area: examples by the share of the image inside the mask; bin k holds k / 100 up to (k + 1) / 100.
-        coverage: examples whose mask holds the middle of each cell of a 32 x 32 grid, by row and column.
+        bg_class: number of examples per background class, by class id.
+        fg_class: number of examples per foreground class, by class id.
+        flipped: number of examples with a mirrored cut-out.
+        area: number of examples by the fraction of the image inside the mask, from k / 100 to (k + 1) / 100 in bin k.
+        coverage: number of examples whose mask contains the centre of each cell of a 32 x 32 grid, by row and column.
     """
 
     bg_class: tuple[int, ...]
@@ -44,12 +44,12 @@ class PlacementCounts:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; `from_json` reads them back."""
+        """Return all counts as JSON values, which `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "PlacementCounts":
-        """The inverse of `to_json`."""
+        """Return the counts that `to_json` wrote."""
         return cls(
             bg_class=tuple(fields["bg_class"]),
             fg_class=tuple(fields["fg_class"]),
@@ -60,20 +60,20 @@ class PlacementCounts:
 
 
 def count_placements(batch: ExampleBatch, encoding: ExampleEncoding) -> PlacementCounts:
-    """The counts of a batch; `encoding` knows the class of every picture."""
+    """Return the counts of a batch. `encoding` maps pictures to class ids."""
     side = batch.mask.shape[1]
-    middles = ((np.arange(COVERAGE_CELLS) + 0.5) * side / COVERAGE_CELLS).astype(int)
-    seen = batch.mask[:, middles[:, np.newaxis], middles] > 0
-    inside = np.array([cv2.countNonZero(mask) for mask in batch.mask])
-    areas = np.minimum(inside * AREA_BINS // (side * side), AREA_BINS - 1)
+    centres = ((np.arange(COVERAGE_CELLS) + 0.5) * side / COVERAGE_CELLS).astype(int)
+    covered = batch.mask[:, centres[:, np.newaxis], centres] > 0
+    mask_areas = np.array([cv2.countNonZero(mask) for mask in batch.mask])
+    area_bins = np.minimum(mask_areas * AREA_BINS // (side * side), AREA_BINS - 1)
     bg_class = [encoding.background_class[placement.background] for placement in batch.placements]
     fg_class = [encoding.foreground_class[placement.foreground] for placement in batch.placements]
     return PlacementCounts(
-        bg_class=_counted(bg_class, max(encoding.background_class) + 1),
-        fg_class=_counted(fg_class, max(encoding.foreground_class) + 1),
+        bg_class=_bincount(bg_class, max(encoding.background_class) + 1),
+        fg_class=_bincount(fg_class, max(encoding.foreground_class) + 1),
         flipped=sum(placement.flipped for placement in batch.placements),
-        area=_counted(areas, AREA_BINS),
-        coverage=tuple(map(tuple, seen.sum(axis=0).tolist())),
+        area=_bincount(area_bins, AREA_BINS),
+        coverage=tuple(map(tuple, covered.sum(axis=0).tolist())),
     )
 
 
@@ -83,5 +83,5 @@ def no_placements(bg_classes: int, fg_classes: int) -> PlacementCounts:
     return PlacementCounts((0,) * bg_classes, (0,) * fg_classes, flipped=0, area=(0,) * AREA_BINS, coverage=cells)
 
 
-def _counted(values: Any, length: int) -> tuple[int, ...]:
+def _bincount(values: Any, length: int) -> tuple[int, ...]:
     return tuple(np.bincount(values, minlength=length).tolist())

@@ -1,9 +1,8 @@
-"""Placements: where each cut-out goes, how large it is, and whether it is mirrored.
+"""Placements: the position, size and orientation of each cut-out in its composite.
 
-A pure function of (seed, example_id): the same on every runner, in any order, however often a shard is tried again.
+A placement is a pure function of (seed, example_id). Runners, retries and the order of shards do not change it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -18,14 +17,14 @@ _STAGE = Stage("ExpandPlacements")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One example before it is drawn. Lengths are pixels of the composite; the box lies fully inside it.
+    """The parameters of one example. Lengths are in pixels of the composite; the box lies entirely inside it.
 
     Attributes:
-        example_id: number in the cross product.
+        example_id: index in the cross product.
         background: index of the background.
         foreground: index of the foreground.
-        flipped: mirrored left-right.
-        placement: 0 .. placements-1, which of the random placements of this pair.
+        flipped: whether the cut-out is mirrored left to right.
+        placement: 0 .. placements-1, the number of this placement among those of the same pair.
         x: first column of the cut-out.
         y: first row of the cut-out.
         width: columns of the cut-out.
@@ -45,13 +44,13 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class PlacementRules:
-    """What placements are drawn from.
+    """The distribution from which placements are drawn.
 
     Attributes:
         image_size: side of the square composite, pixels.
-        shortest: smallest longest side of a placed cut-out, pixels.
-        longest: largest longest side of a placed cut-out, pixels, at most `image_size`.
-        cutout_sizes: (width, height) of every cut-out before placement, whose ratio is kept.
+        shortest: minimum of the longest side of a placed cut-out, pixels.
+        longest: maximum of the longest side of a placed cut-out, pixels, at most `image_size`.
+        cutout_sizes: (width, height) of every cut-out before placement. Placing keeps the aspect ratio.
         seed: seed of the dataset.
     """
 
@@ -63,17 +62,17 @@ class PlacementRules:
 
 
 def side_range(image_size: int, fg_scale: tuple[float, float]) -> tuple[int, int]:
-    """Smallest and largest longest side in pixels for a range of fractions of the image side.
+    """Return the minimum and maximum of the longest side, in pixels, for a range of fractions of the image side.
 
     >>> side_range(200, (0.4, 0.55))
     (80, 110)
     """
-    smallest, largest = fg_scale
-    return max(1, round(smallest * image_size)), max(1, round(largest * image_size))
+    minimum, maximum = fg_scale
+    return max(1, round(minimum * image_size)), max(1, round(maximum * image_size))
 
 
 def placed_size(cutout_size: tuple[int, int], longest_side: int) -> tuple[int, int]:
-    """(width, height) of a cut-out whose longest side becomes `longest_side`, its ratio kept, at least one pixel each.
+    """Return the (width, height) of a cut-out scaled to `longest_side`, each at least one pixel.
 
     >>> placed_size((300, 200), 90)
     (90, 60)
@@ -84,10 +83,10 @@ def placed_size(cutout_size: tuple[int, int], longest_side: int) -> tuple[int, i
 
 
 def draw_placements(layout: ShardLayout, rules: PlacementRules, example_ids: Ids) -> list[Placement]:
-    """The placements of these examples, in their order.
+    """Return the placements of these examples, in the same order.
 
-    The longest side is uniform over shortest .. longest pixels, then the position is uniform over all positions at
-    which the cut-out lies fully inside the image. Plain and flipped examples have ids of their own, so their draws are
+    The longest side is uniform over shortest .. longest pixels. The position is uniform over all positions at which the
+    cut-out lies entirely inside the image. Plain and flipped examples have different ids, so their placements are
     independent.
     """
     words = random_words(rules.seed, PLACEMENT_STREAM, example_ids)
@@ -103,28 +102,26 @@ def draw_placements(layout: ShardLayout, rules: PlacementRules, example_ids: Ids
     return [Placement(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
+@dataclass(eq=False)
 class ExpandPlacements(beam.PTransform):
-    """Shard numbers to the placements of the shard's examples.
+    """Expands shard numbers into the placements of their examples.
 
-    shard: int -> (shard, list[Placement]), in the order in which the shard stores them.
+    shard: int -> (shard, list[Placement]), in storage order.
+
+    Attributes:
+        layout: assignment of examples to shards.
+        rules: distribution of the placements.
     """
 
-    def __init__(self, layout: ShardLayout, rules: PlacementRules) -> None:
-        super().__init__()
-        self._layout = layout
-        self._rules = rules
+    layout: ShardLayout
+    rules: PlacementRules
 
     def expand(self, shards: beam.PCollection[int]) -> beam.PCollection[tuple[int, list[Placement]]]:
-        """Wire `draw_placements`."""
-        return shards | "DrawPlacements" >> beam.ParDo(_ExpandPlacements(self._layout, self._rules))
+        """Apply `draw_placements` to each shard."""
+        return shards | "DrawPlacements" >> beam.Map(_expand_shard, self.layout, self.rules)
 
 
-class _ExpandPlacements(beam.DoFn):
-    def __init__(self, layout: ShardLayout, rules: PlacementRules) -> None:
-        self._layout = layout
-        self._rules = rules
-
-    def process(self, shard: int) -> Iterable[tuple[int, list[Placement]]]:
-        with _STAGE.timed():
-            placements = draw_placements(self._layout, self._rules, self._layout.example_ids(shard))
-        yield shard, placements
+def _expand_shard(shard: int, layout: ShardLayout, rules: PlacementRules) -> tuple[int, list[Placement]]:
+    with _STAGE.timed():
+        placements = draw_placements(layout, rules, layout.example_ids(shard))
+    return shard, placements

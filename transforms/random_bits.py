@@ -1,23 +1,23 @@
-"""Counter-based randomness: the same (seed, number) gives the same bits anywhere, in any order, in any process."""
+"""Counter-based random numbers: the same seed and counter give the same bits in any process and any order."""
 
 import numpy as np
 import numpy.typing as npt
 
-# Independent streams of one seed: they become the second half of the generator's key.
+# Independent streams for one seed: the stream number is the second half of the generator's key.
 PLACEMENT_STREAM = 0
 HELD_OUT_STREAM = 1
 SHUFFLE_STREAM = 2
 
-# TensorFlow's default of 4 rounds leaves neighbours together in large products: over 4 billion examples the rank
-# correlation of neighbouring outputs was 0.70 with 4 rounds, 0.00 from 8 on. The smallest Simon cipher has 32.
+# TensorFlow's default of 4 rounds keeps neighbours close together in large products: with 4 billion examples, the rank
+# correlation of neighbouring outputs was 0.70 with 4 rounds and 0.00 with 8 or more. The smallest Simon cipher uses 32.
 _SHUFFLE_ROUNDS = 32
 
 
 def random_words(seed: int, stream: int, counters: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """Four random 64-bit words for every counter: uint64 [n, 4], a pure function of (seed, stream, counter).
+    """Return four random 64-bit words for each counter: uint64 [n, 4], a pure function of (seed, stream, counter).
 
-    The words are one block of Philox-4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
-    whose output NumPy promises to keep.
+    The words are one block of Philox-4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
+    NumPy guarantees that its output does not change between versions.
 
     >>> random_words(0, 0, np.array([7, 8]))[0].tolist() == random_words(0, 0, np.array([7]))[0].tolist()
     True
@@ -25,7 +25,7 @@ def random_words(seed: int, stream: int, counters: npt.NDArray[np.int64]) -> npt
     generator = np.random.Philox(key=np.array([seed, stream], np.uint64))
     words = np.empty((len(counters), 4), np.uint64)
     position = 0
-    # Seeking forward in one generator costs about a fifth of making a generator for every counter.
+    # Advancing one generator takes about a fifth of the time of creating a generator for each counter.
     for row in np.argsort(counters):
         generator.advance(int(counters[row]) - position)
         words[row] = generator.random_raw(4)
@@ -34,9 +34,9 @@ def random_words(seed: int, stream: int, counters: npt.NDArray[np.int64]) -> npt
 
 
 def uniform_integers(words: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64] | int) -> npt.NDArray[np.int64]:
-    """Integers 0 .. bound-1, every value (almost) equally likely: int64 of the broadcast shape.
+    """Return integers in 0 .. bound-1, almost uniformly distributed: int64 of the broadcast shape.
 
-    Lemire's multiplication method on the upper 32 bits; the deviation from uniform is below bound / 2**32.
+    Uses Lemire's multiplication method on the upper 32 bits. The deviation from uniform is below bound / 2**32.
 
     >>> uniform_integers(np.array([0, 2**64 - 1], np.uint64), 10).tolist()
     [0, 9]
@@ -46,11 +46,11 @@ def uniform_integers(words: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64
 
 
 def shuffled_indices(positions: npt.NDArray[np.int64], size: int, seed: int) -> npt.NDArray[np.int64]:
-    """The entries at `positions` of a pseudo-random permutation of 0 .. size-1, with no table of `size` entries.
+    """Return the entries at `positions` of a pseudo-random permutation of 0 .. size-1: int64 [n].
 
-    int64 [n] in, int64 [n] out. TensorFlow's stateless index shuffle, a format-preserving Simon cipher.
+    Needs no table of `size` entries: TensorFlow's stateless index shuffle is a format-preserving Simon cipher.
     """
-    import tensorflow as tf  # heavy: only workers need it
+    import tensorflow as tf  # slow to import, and only workers need it
 
     key = np.array([seed & 0xFFFFFFFF, seed >> 32, SHUFFLE_STREAM], np.uint32)
     shuffled = tf.raw_ops.RandomIndexShuffle(

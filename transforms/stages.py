@@ -1,4 +1,4 @@
-"""What every stage tells of itself while it runs: counters, and milliseconds per element."""
+"""The metrics of a stage: counters, and the distribution of milliseconds per element."""
 
 import time
 from collections.abc import Iterator
@@ -8,25 +8,25 @@ from apache_beam.metrics import Metrics
 
 
 class Stage:
-    """The metrics of a stage, as a runner shows them.
+    """Beam metrics of one stage, in the namespace of its name.
 
-    Count in `process`: what is counted in `setup` is lost.
+    Use it in `process` only: Beam drops metrics that are updated in `setup`.
 
     Args:
-        name: of the stage.
+        name: name of the stage.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._milliseconds = Metrics.distribution(name, "milliseconds")
 
-    def count(self, what: str, number: int = 1) -> None:
-        """Add to the counter of this name."""
-        Metrics.counter(self._name, what).inc(number)
+    def count(self, counter: str, number: int = 1) -> None:
+        """Add `number` to the counter of this name."""
+        Metrics.counter(self._name, counter).inc(number)
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Add the time that the block takes to the distribution `milliseconds`."""
+        """Add the duration of the block to the distribution `milliseconds`."""
         start = time.perf_counter()
         yield
         self._milliseconds.update(round((time.perf_counter() - start) * 1000))

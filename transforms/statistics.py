@@ -1,7 +1,7 @@
-"""Exact statistics of pixels: integer sums that can be added in any order, and mean and standard deviation from them.
+"""Exact pixel statistics: integer sums that can be added in any order, and the mean and standard deviation from them.
 
-The standard deviation is that of all pixels together, not a mean of per-image deviations; in a binary mask it is
-therefore sqrt(m * (1 - m)) of the mean m.
+The standard deviation is that of all pixels together, not the mean of per-image deviations. For a binary mask of mean m
+it is sqrt(m * (1 - m)).
 """
 
 import math
@@ -16,25 +16,25 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-# Bins of a histogram: one per value of a byte; 64 values (64 mm of depth) per bin for 16 bits.
+# log2 of the width of a histogram bin: one value for 8 bits, 64 values (64 mm of depth) for 16 bits.
 _SHIFT = {np.dtype(np.uint8): 0, np.dtype(np.uint16): 6}
 
-# OpenCV counts in float32, which is exact up to 2**24 in one bin.
+# OpenCV counts in float32, which is exact up to 2**24 per bin.
 _HISTOGRAM_PIXELS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Integer sums over the pixels of one kind of image. Python integers: they never overflow and add exactly.
+    """Integer sums over the pixels of one kind of image. Python integers do not overflow, so sums are exact.
 
     Attributes:
-        count: pixels per channel.
+        count: number of pixels, the same for each channel.
         total: sum of values, per channel.
         total_squares: sum of squared values, per channel.
         minimum: smallest value, per channel.
         maximum: largest value, per channel.
-        histogram: counts per channel; bin k holds the values k << shift .. ((k + 1) << shift) - 1.
-        shift: bits of a value that a histogram bin spans.
+        histogram: counts per channel; bin k counts the values k << shift .. ((k + 1) << shift) - 1.
+        shift: log2 of the width of a bin.
     """
 
     count: int
@@ -47,20 +47,24 @@ class Moments:
 
     @classmethod
     def of(cls, images: Integers) -> "Moments":
-        """The moments of uint8 or uint16 [..., channels].
+        """Return the moments of images, uint8 or uint16 [..., channels].
 
         >>> Moments.of(np.array([[0], [255]], np.uint8)).mean
         (127.5,)
+
+        Raises:
+            TypeError: the images are neither uint8 nor uint16.
+            ValueError: the images have no pixels.
         """
         if images.dtype not in _SHIFT:
             raise TypeError(f"images must be uint8 or uint16, not {images.dtype}")
         if images.size == 0:
-            raise ValueError("images hold no pixels")
+            raise ValueError("images have no pixels")
         return cls._from_counts(_histograms(images.reshape(-1, images.shape[-1])), _SHIFT[images.dtype])
 
     @classmethod
     def of_masks(cls, masks: npt.NDArray[np.uint8]) -> "Moments":
-        """The moments of binary masks, uint8 [...] of 0 and 255 alone: as `of` with one channel, ten times as fast."""
+        """Return the moments of binary masks, uint8 [...] of 0 and 255: as `of` for one channel, ten times as fast."""
         counts = np.zeros((1, 256), np.int64)
         counts[0, 255] = np.count_nonzero(masks)
         counts[0, 0] = masks.size - counts[0, 255]
@@ -68,7 +72,7 @@ class Moments:
 
     @classmethod
     def _from_counts(cls, counts: npt.NDArray[np.int64], shift: int) -> "Moments":
-        """From how often each value occurs, int64 [channels, levels]."""
+        """Return the moments for the number of occurrences of each value, int64 [channels, levels]."""
         channels = range(len(counts))
         present = [np.flatnonzero(channel).tolist() for channel in counts]
         bins = counts.reshape(len(counts), -1, 1 << shift).sum(axis=2)
@@ -103,14 +107,14 @@ class Moments:
     @property
     def std(self) -> tuple[float, ...]:
         """Population standard deviation per channel, in stored units."""
-        # The variance's numerator is formed exactly: mean squares minus squared mean would cancel in floating point.
+        # The numerator of the variance is an exact integer: in floating point, the difference would cancel.
         return tuple(
             math.sqrt(self.count * squares - total * total) / self.count
             for total, squares in zip(self.total, self.total_squares, strict=True)
         )
 
     def to_json(self) -> dict[str, Any]:
-        """All sums as JSON values; `from_json` reads them back."""
+        """Return all sums as JSON values, which `from_json` reads."""
         return {
             "count": self.count,
             "total": self.total,
@@ -123,7 +127,7 @@ class Moments:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Moments":
-        """The inverse of `to_json`."""
+        """Return the moments that `to_json` wrote."""
         return cls(
             count=fields["count"],
             total=tuple(fields["total"]),
@@ -136,22 +140,24 @@ class Moments:
 
 
 class MomentsFn(beam.CombineFn):
-    """Image arrays (uint8 or uint16 [..., channels], all of one kind) to the Moments of all their pixels.
+    """Combines image arrays into the Moments of all their pixels.
 
-    The result is exact, whatever the order or grouping; None if there were no images. For use with
-    `beam.CombineGlobally(MomentsFn())` or `beam.CombinePerKey(MomentsFn())`.
+    uint8 or uint16 [..., channels], all of one kind -> Moments, or None without input.
+
+    The result is exact for any order and grouping. Use it as `beam.CombineGlobally(MomentsFn())` or
+    `beam.CombinePerKey(MomentsFn())`.
     """
 
     def create_accumulator(self) -> Moments | None:
-        """Nothing seen yet."""
+        """Return the accumulator of no images."""
         return None
 
     def add_input(self, accumulator: Moments | None, images: Integers) -> Moments:
-        """Add the pixels of one array."""
+        """Return the accumulator with the pixels of one array added."""
         return _merge(accumulator, Moments.of(images))
 
     def merge_accumulators(self, accumulators: Iterable[Moments | None]) -> Moments | None:
-        """Add sums."""
+        """Return the sum of the accumulators."""
         merged = None
         for moments in accumulators:
             if moments is not None:
@@ -159,7 +165,7 @@ class MomentsFn(beam.CombineFn):
         return merged
 
     def extract_output(self, accumulator: Moments | None) -> Moments | None:
-        """The sums themselves; mean and std are properties."""
+        """Return the accumulator itself."""
         return accumulator
 
 
@@ -168,12 +174,12 @@ def _merge(left: Moments | None, right: Moments) -> Moments:
 
 
 def add_counts(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
-    """Sums, element by element."""
+    """Return the elementwise sum."""
     return tuple(a + b for a, b in zip(left, right, strict=True))
 
 
 def _histograms(pixels: Integers) -> npt.NDArray[np.int64]:
-    """How often each value occurs in pixels [n, channels]: int64 [channels, 256 or 65536]."""
+    """Count the occurrences of each value in pixels [n, channels]: int64 [channels, 256 or 65536]."""
     levels = 1 << (8 * pixels.dtype.itemsize)
     channels = pixels.shape[1]
     counts = np.zeros((channels, levels), np.int64)

@@ -219,7 +219,7 @@ def test_bad_photographs_are_named_and_the_others_cut_out(
         "fgbg: 2 of 6 photographs cannot be used; all others are cut out; mend or remove them, or add --skip_bad_inputs"
         " to go on without them:",
         f"  {photos}/dog/cut.jpg is truncated",
-        f"  {photos}/ghost.png is transparent already; put it among the foregrounds as it is",
+        f"  {photos}/ghost.png already has transparent pixels; use it as a foreground without cutting it out",
     ]
     assert cutouts(output) == list(PHOTOS)
     assert run(photos, output, "--skip_bad_inputs") == 0

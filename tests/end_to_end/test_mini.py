@@ -15,7 +15,7 @@ from pipeline.build_plan import make_plan
 from pipeline.run_build import share_processors
 from pipeline.runner import beam_options
 from tests.end_to_end.helpers import dataset_folder, draw_inputs, shard_files
-from training.metrics import sight, spearman, vertical_ramp
+from training.metrics import contrast, spearman, vertical_ramp
 from training.synthesis import region_map
 from transforms.depth import quantize_depth
 from transforms.depth_models import DepthModel, load_depth_model
@@ -95,7 +95,7 @@ def test_it_sees_scenes_and_cut_outs(rows: list[dict]) -> None:
     for row in rows:
         inverse = 1000 / decoded(row["depth"]).astype(np.float32)
         mask = decoded(row["mask"])
-        margins.append(sight(inverse, None, region_map(mask, mask.shape[::-1])).margin)
+        margins.append(contrast(inverse, None, region_map(mask, mask.shape[::-1])).margin)
         ramps.append(spearman(inverse, vertical_ramp(*inverse.shape)))
     assert np.mean(np.array(margins) > 0) > 0.7
     assert np.mean(ramps) > 0.5

@@ -40,8 +40,14 @@ def test_workers_that_flags_ask_for(
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
-        ("--machine_type=abacus-8", "--machine_type: no price is known of abacus-8, only of n1-standard-N"),
-        ("--accelerator=type:abacus;count:1", "--accelerator: no price is known of type:abacus;count:1, only of"),
+        (
+            "--machine_type=abacus-8",
+            "--machine_type: the price of abacus-8 is unknown. Known machine types: n1-standard-N",
+        ),
+        (
+            "--accelerator=type:abacus;count:1",
+            "--accelerator: the price of type:abacus;count:1 is unknown. Use type:NAME",
+        ),
     ],
 )
 def test_unknown_workers_are_one_sentence(
@@ -56,8 +62,8 @@ def test_depth_by_a_gpu_or_by_processors(inputs: Inputs, weights: Path, capfd: p
     depth = f"--depth_model={weights}"
     assert "images/s on a GPU: 30.3 TFLOP/s in float32" in planned(capfd, inputs, depth, f"--accelerator={L4}")
     out = planned(capfd, inputs, depth, f"--accelerator={L4}", "--depth_engine=openvino")
-    assert "images/s on one core here" in out
-    assert "nothing here uses them" in out
+    assert "images/s on one core of this machine" in out
+    assert "this build does not use them, but they are billed" in out
 
 
 def test_pictures_that_do_not_fit_in_memory(
@@ -68,4 +74,4 @@ def test_pictures_that_do_not_fit_in_memory(
     memory = f"--picture_memory={5 * 200 * 200 * 3}B"
     out = planned(capfd, inputs, "--num_workers=1", "--image_size=200", memory)
     assert "Not all pictures fit in memory: 0.50 of an example's two are decoded again, in" in out
-    assert "pictures 0.50 for each example again" in out
+    assert "pictures 0.50 per example are read again" in out

@@ -1,4 +1,4 @@
-"""Pictures, a teacher without a network, and the smallest student."""
+"""Synthetic pictures, a teacher without a network, and the smallest student."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ SIZE = 64
 
 
 class BrightnessTeacher(Teacher):
-    """Bright is near: the mean of the channels over 255 is the inverse depth."""
+    """A teacher whose inverse depth is the mean of the channels divided by 255, so bright pixels are near."""
 
     def __init__(self) -> None:
-        """Needs no file."""
+        """Need no file."""
 
     def inverse_depth(self, image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.float32]:
         grey = image.mean(axis=-1, dtype=np.float32) / 255
@@ -26,7 +26,7 @@ class BrightnessTeacher(Teacher):
 
 
 def write_pictures(folder: Path, backgrounds: int = 12, foregrounds: int = 8) -> Path:
-    """Dark noisy backgrounds and bright discs with alpha, each of its own pattern."""
+    """Write dark noisy backgrounds and bright discs with alpha, all different, and return the folder."""
     random = np.random.default_rng(0)
     for kind, count in (("backgrounds", backgrounds), ("foregrounds", foregrounds)):
         (folder / kind / "some").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Which pictures are trained on, and the composites made of them."""
+"""Training data: splits of pictures, prepared composites, and batches."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.training.helpers import SIZE, BrightnessTeacher, write_pictures
 from training.distill import Batching, Composites
-from training.prepare import Recipe, make_part, part_name, sees_object
+from training.prepare import Recipe, detects_object, make_part, part_name
 from training.sources import Pool, Split, split_pictures
 from training.synthesis import Augmentation, Painter, region_map
 from training.targets import output_from_inverse
@@ -44,79 +44,79 @@ def names(pool: Pool) -> set[str]:
     return {path.name for path in pool.backgrounds} | {f"fg {path.name}" for path in pool.foregrounds}
 
 
-def test_every_picture_is_on_one_side(split: Split) -> None:
+def test_every_picture_is_in_exactly_one_set(split: Split) -> None:
     assert not names(split.train) & names(split.held_out)
     assert len(names(split.train)) + len(names(split.held_out)) == 20
     assert split.held_out.backgrounds
     assert split.held_out.foregrounds
 
 
-def test_split_depends_on_what_pictures_show(pictures: Path, split: Split, tmp_path: Path) -> None:
-    """Renamed, in another folder, recompressed and reduced, with a copy beside it: a picture stays where it was."""
+def test_split_depends_on_the_content_of_pictures(pictures: Path, split: Split, tmp_path: Path) -> None:
+    """A picture stays in its set when it is renamed, moved or recompressed, and when a reduced copy is added."""
     (tmp_path / "backgrounds").mkdir()
     for path in (pictures / "backgrounds").rglob("*.png"):
         picture = Image.open(path).convert("RGB")
         picture.save(tmp_path / "backgrounds" / f"renamed {path.name}")
         picture.resize((96, 80), Image.Resampling.BOX).save(tmp_path / "backgrounds" / f"copy {path.stem}.jpg")
     shutil.copytree(pictures / "foregrounds", tmp_path / "foregrounds")
-    again = split_pictures([tmp_path], 0.4, 0)
-    for before, after in ((split.train, again.train), (split.held_out, again.held_out)):
+    other = split_pictures([tmp_path], 0.4, 0)
+    for before, after in ((split.train, other.train), (split.held_out, other.held_out)):
         assert {f"renamed {path.name}" for path in before.backgrounds} == {path.name for path in after.backgrounds}
 
 
-def test_another_seed_splits_otherwise(pictures: Path, split: Split) -> None:
+def test_seed_changes_the_split(pictures: Path, split: Split) -> None:
     assert names(split_pictures([pictures], 0.4, 1).held_out) != names(split.held_out)
 
 
-def test_held_out_pictures_are_never_read(pictures: Path, split: Split, tmp_path: Path) -> None:
-    """Preparation works, and gives the same, when they do not exist."""
-    alone = tmp_path / "alone"
-    moved = []
+def test_held_out_pictures_are_not_needed(pictures: Path, split: Split, tmp_path: Path) -> None:
+    """A part is the same if the held-out pictures do not exist."""
+    copy = tmp_path / "copy"
+    copied = []
     for paths in (split.train.backgrounds, split.train.foregrounds):
         for path in paths:
-            target = alone / path.relative_to(pictures)
+            target = copy / path.relative_to(pictures)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-        moved.append(tuple(alone / path.relative_to(pictures) for path in paths))
+        copied.append(tuple(copy / path.relative_to(pictures) for path in paths))
     parts = [
         make_part(0, Painter(pool, SIZE, RECIPE.augmentation), BrightnessTeacher(), RECIPE, 1.2)
-        for pool in (split.train, Pool(*moved))
+        for pool in (split.train, Pool(*copied))
     ]
     for name, array in parts[0].items():
         np.testing.assert_array_equal(array, parts[1][name])
 
 
-def test_part_is_labelled_composites(data: Path) -> None:
+def test_part_contains_labelled_composites(data: Path) -> None:
     arrays = {path.stem: np.load(path) for path in (data / part_name(0)).glob("*.npy")}
     assert len(arrays["fg_bg"]) > 6
     teacher = BrightnessTeacher()
-    for i, below in enumerate(arrays["bare_index"]):
+    for i, bare in enumerate(arrays["bare_index"]):
         region = np.kron(arrays["region"][i], np.ones((2, 2)))
         outside = region == 0
-        changed = (arrays["fg_bg"][i] != arrays["bare"][below]).any(axis=-1)
+        changed = (arrays["fg_bg"][i] != arrays["bare"][bare]).any(axis=-1)
         assert changed[region == 2].mean() > 0.9
         assert changed[outside].mean() < 0.02
         label = output_from_inverse(teacher.inverse_depth(arrays["fg_bg"][i], (32, 32)))
         np.testing.assert_allclose(arrays["target"][i], label, atol=4e-3)
 
 
-def test_objects_that_the_teacher_does_not_see_are_left_out(split: Split) -> None:
+def test_composites_without_a_detected_object_are_dropped(split: Split) -> None:
     painter = Painter(split.train, SIZE, RECIPE.augmentation)
-    blind = make_part(0, painter, BrightnessTeacher(), Recipe(size=SIZE, bare=4, margin=9.0, unseen=0.0), 1.2)
-    assert blind["fg_bg"].shape == (0, SIZE, SIZE, 3)
-    assert blind["bare"].shape == (4, SIZE, SIZE, 3)
+    arrays = make_part(0, painter, BrightnessTeacher(), Recipe(size=SIZE, bare=4, margin=9.0, unseen=0.0), 1.2)
+    assert arrays["fg_bg"].shape == (0, SIZE, SIZE, 3)
+    assert arrays["bare"].shape == (4, SIZE, SIZE, 3)
 
 
-def test_sees_object() -> None:
+def test_detects_object() -> None:
     region = np.zeros((8, 8), np.uint8)
     region[2:6, 2:6] = 1
     region[3:5, 3:5] = 2
     bare = np.full((8, 8), 0.3, np.float32)
     inverse = np.where(region == 2, np.float32(0.4), bare)
-    assert sees_object(inverse, bare, region, 0.08, 0.05)
-    assert not sees_object(inverse, bare, region, 0.12, 0.05)
-    assert not sees_object(inverse, bare + 0.07, region, 0.08, 0.05)
-    assert not sees_object(inverse, bare, np.zeros_like(region), 0.08, 0.05)
+    assert detects_object(inverse, bare, region, 0.08, 0.05)
+    assert not detects_object(inverse, bare, region, 0.12, 0.05)
+    assert not detects_object(inverse, bare + 0.07, region, 0.08, 0.05)
+    assert not detects_object(inverse, bare, np.zeros_like(region), 0.08, 0.05)
 
 
 def test_region_map() -> None:
@@ -128,12 +128,12 @@ def test_region_map() -> None:
     assert region[32, 22] == 0
 
 
-def test_batches_are_a_function_of_the_step(data: Path) -> None:
+def test_batches_depend_only_on_the_step(data: Path) -> None:
     batching = Batching(pairs=2, singles=1)
-    straight, jumping = Composites(data), Composites(data)
-    batches = [straight.batch(step, batching) for step in range(12)]
+    sequential, random_access = Composites(data), Composites(data)
+    batches = [sequential.batch(step, batching) for step in range(12)]
     for step in (11, 0, 5):
-        for one, other in zip(batches[step], jumping.batch(step, batching), strict=True):
+        for one, other in zip(batches[step], random_access.batch(step, batching), strict=True):
             np.testing.assert_array_equal(one, other)
     images, targets, regions, colours = batches[0]
     assert images.shape == (5, SIZE, SIZE, 3)
@@ -143,7 +143,7 @@ def test_batches_are_a_function_of_the_step(data: Path) -> None:
     np.testing.assert_array_equal(colours[:2], colours[3:])
 
 
-def test_batches_of_smaller_pictures_show_the_same(data: Path) -> None:
+def test_batches_of_smaller_size_are_area_averages(data: Path) -> None:
     whole = Composites(data).batch(0, Batching(pairs=2))
     small = Composites(data).batch(0, Batching(pairs=2, size=SIZE // 2))
     assert [array.shape[1:3] for array in small[:3]] == [(32, 32), (16, 16), (16, 16)]
@@ -161,18 +161,18 @@ def test_pairs_share_background_and_mirroring(data: Path) -> None:
             assert same[outside].mean() > 0.98
 
 
-def test_a_pass_shows_every_composite_once(data: Path) -> None:
+def test_each_epoch_contains_every_composite_once(data: Path) -> None:
     composites = Composites(data)
-    seen = [composites._index(position, 3) for position in range(2 * len(composites))]
-    assert sorted(seen[: len(composites)]) == sorted(seen[len(composites) :]) == list(range(len(composites)))
+    indices = [composites._index(position, 3) for position in range(2 * len(composites))]
+    assert sorted(indices[: len(composites)]) == sorted(indices[len(composites) :]) == list(range(len(composites)))
 
 
-def test_target_becomes_metres_by_the_common_formula() -> None:
+def test_targets_are_converted_to_metres_by_the_common_formula() -> None:
     metres = depth_from_output(output_from_inverse(np.float32([0, 0.6, 1.2])))
     np.testing.assert_allclose(metres, [10, 10 / 5.5, 1], rtol=1e-6)
 
 
-def test_augmentation_can_be_nothing(split: Split) -> None:
+def test_augmentation_of_zero_keeps_the_picture(split: Split) -> None:
     nothing = Augmentation((1, 1), (0.5, 0.5), 0, 0, 0, 0, 0)
     painter = Painter(Pool(split.train.backgrounds[:1], split.train.foregrounds[:1]), SIZE, nothing)
     one = painter.bare(np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""The losses against plain NumPy."""
+"""The losses, compared with NumPy."""
 
 import numpy as np
 import pytest
@@ -22,11 +22,11 @@ WEIGHT = RANDOM.uniform(1, 4, TARGET.shape).astype(np.float32)
 
 
 def weighted_mean(values: np.ndarray, weight: np.ndarray) -> float:
-    return float(np.mean([np.average(one, weights=its) for one, its in zip(values, weight, strict=True)]))
+    return float(np.mean([np.average(one, weights=one_weight) for one, one_weight in zip(values, weight, strict=True)]))
 
 
 def reference_similarity(a: np.ndarray, b: np.ndarray, value_range: float) -> np.ndarray:
-    """SSIM window by window, as the paper has it, with biased moments."""
+    """Return the SSIM of each window as in the paper, with biased moments."""
     offsets = np.arange(-5, 6)
     kernel = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
     kernel /= kernel.sum()
@@ -59,7 +59,7 @@ def test_gradient_ignores_an_offset() -> None:
     assert float(gradient_loss(TARGET, TARGET + 3, WEIGHT)) == pytest.approx(0, abs=1e-5)
 
 
-def test_similarity_window_by_window() -> None:
+def test_similarity_equals_the_reference_in_each_window() -> None:
     result = structural_similarity(tf.constant(TARGET), tf.constant(OUTPUT), 9.0).numpy()
     expected = [reference_similarity(a, b, 9.0) for a, b in zip(TARGET, OUTPUT, strict=True)]
     np.testing.assert_allclose(result, expected, atol=2e-5)
@@ -83,7 +83,7 @@ def test_focus() -> None:
     assert focus_weight(tf.constant([[0, 1, 2]], tf.uint8), 4.0).numpy().tolist() == [[1, 4, 4]]
 
 
-def test_sum_of_terms() -> None:
+def test_depth_loss_is_the_weighted_sum_of_its_terms() -> None:
     weights = LossWeights(pointwise=2, gradient=3, structure=5, range=9)
     target, output = tf.constant(TARGET), tf.constant(OUTPUT)
     expected = (

@@ -1,4 +1,4 @@
-"""Reading RGB-D data in the NYU layout, and training on it."""
+"""Reading RGB-D data in the layout of NYU Depth V2, and training on it."""
 
 import json
 import subprocess
@@ -16,21 +16,21 @@ from transforms.depth_models import load_depth_model
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pairs: 8-bit depth, 16-bit depth, and one whose depth is unknown in part."""
+    """Three pairs: 8-bit depth, 16-bit depth, and partly unknown depth."""
     root = tmp_path / "nyu"
-    place = root / "data" / "nyu2_train" / "kitchen"
-    place.mkdir(parents=True)
+    kitchen = root / "data" / "nyu2_train" / "kitchen"
+    kitchen.mkdir(parents=True)
     depths = [np.full((48, 64), 51, np.uint8), np.full((48, 64), 2500, np.uint16), np.full((48, 64), 255, np.uint8)]
     depths[2][:, :32] = 0
     for index, depth in enumerate(depths):
-        Image.fromarray(np.full((48, 64, 3), (250, 60 * index, 0), np.uint8)).save(place / f"{index}.png")
-        Image.fromarray(depth).save(place / f"{index}_depth.png")
+        Image.fromarray(np.full((48, 64, 3), (250, 60 * index, 0), np.uint8)).save(kitchen / f"{index}.png")
+        Image.fromarray(depth).save(kitchen / f"{index}_depth.png")
     rows = [f"data/nyu2_train/kitchen/{k}.png,data/nyu2_train/kitchen/{k}_depth.png\n" for k in range(3)]
     (root / "data" / "nyu2_train.csv").write_text("".join(rows))
     return root
 
 
-def test_metres_of_every_depth(folder: Path) -> None:
+def test_depth_pictures_are_converted_to_metres(folder: Path) -> None:
     pairs = find_pairs(folder)
     assert len(pairs.names) == 3
     for index, metres in enumerate((2.0, 2.5, 10.0)):
@@ -39,15 +39,15 @@ def test_metres_of_every_depth(folder: Path) -> None:
         np.testing.assert_allclose(depth, metres)
 
 
-def test_zip_reads_as_the_folder(folder: Path, tmp_path: Path) -> None:
-    packed = tmp_path / "nyu.zip"
-    with zipfile.ZipFile(packed, "w") as opened:
+def test_zip_file_gives_the_same_batches_as_the_folder(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "nyu.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
         for path in folder.rglob("*.*"):
             opened.write(path, path.relative_to(folder).as_posix())
     for step in range(3):
         for one, other in zip(
             batch(find_pairs(folder), step, 2, (64, 64), 0),
-            batch(find_pairs(packed), step, 2, (64, 64), 0),
+            batch(find_pairs(archive), step, 2, (64, 64), 0),
             strict=True,
         ):
             np.testing.assert_array_equal(one, other)
@@ -60,7 +60,7 @@ def test_batch(folder: Path) -> None:
     assert sorted(targets[:, 0, 0].tolist()) == pytest.approx([1, 4, 5])
 
 
-def test_errors(folder: Path) -> None:
+def test_missing_files_are_named(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"0 files named other\.csv"):
         find_pairs(folder, "other.csv")
     (folder / "data" / "nyu2_train" / "kitchen" / "1_depth.png").unlink()

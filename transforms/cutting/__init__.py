@@ -1,1 +1,1 @@
-"""From photographs to cut-outs: what finds the object, what makes the edge good, what looks doubtful, what is left."""
+"""Cutting objects out of photographs: segmentation models, alpha matting, review flags and output files."""

@@ -1,4 +1,4 @@
-"""From a photograph to its cut-out: one photograph in, one PNG and its record out."""
+"""Cutting one photograph out: from its bytes to a PNG and a record."""
 
 import hashlib
 import io
@@ -13,35 +13,36 @@ from apache_beam.utils.shared import Shared
 from PIL import Image
 
 from transforms import filesystems
-from transforms.cutting.doubts import NOTHING, doubts
 from transforms.cutting.files import CutoutFiles, Photo, Record
 from transforms.cutting.matting import assemble, clean_alpha, estimate_colours, refine_alpha
 from transforms.cutting.models import Model, load_model
+from transforms.cutting.review import NOTHING_FOUND, review_flags
 from transforms.encoding import encode_rgba
 from transforms.pictures import MASK_THRESHOLD, PictureError, Pixels, decode_picture
 from transforms.stages import Stage
 
 _STAGE = Stage("CutOutPhotos")
 
-# Longest side at which alpha is found: more than what networks see, and bounded for a photograph of any size.
+# Longest side at which alpha is estimated: larger than the input of any network, and the same for photographs of any
+# size.
 WORKING_SIDE = 1024
 
-# Longest side on contact sheets.
+# Longest side of the thumbnails on contact sheets.
 _THUMBNAIL_SIDE = 128
 
-# A process works on one photograph of more pixels than this at a time, whatever its number of threads: each needs up to
-# 20 bytes a pixel.
+# A process cuts out only one photograph with more pixels than this at a time, because each needs up to 20 bytes per
+# pixel.
 _LARGE = 1 << 24
-_ONE_LARGE = threading.Lock()
+_LARGE_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class CutoutSettings:
-    """What decides how a photograph is cut out.
+    """Settings of cutting out.
 
     Attributes:
-        model: name of what finds the object.
-        only_largest: whether only the largest piece is kept.
+        model: name of the segmentation model.
+        only_largest: whether to keep only the largest component.
         sha256: of the model's network, in hexadecimal; None for a model without one.
     """
 
@@ -52,29 +53,29 @@ class CutoutSettings:
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """A cut-out and what is thought of it.
+    """A cut-out and its review flags.
 
     Attributes:
-        rgba: uint8 [h, w, 4], trimmed; None if nothing was found.
+        rgba: uint8 [h, w, 4], cropped to alpha > 0; None if no object was found.
         box: left, top, width and height in the photograph, pixels.
-        doubts: why a person should look at it.
+        review_flags: reasons why a person should review it; empty if it passed all checks.
     """
 
     rgba: Pixels | None
     box: tuple[int, int, int, int]
-    doubts: tuple[str, ...]
+    review_flags: tuple[str, ...]
 
 
 def load_photo(data: bytes) -> Image.Image:
-    """A photograph, upright, RGB.
+    """Decode a photograph to an upright RGB image.
 
     Raises:
-        PictureError: the bytes cannot be decoded, or show a cut-out already or nothing at all.
+        PictureError: the bytes cannot be decoded, the picture is already a cut-out, or it is a single pixel.
     """
     image = decode_picture(data)
     if image.mode == "RGBA":
         if image.getchannel("A").getextrema() != (255, 255):
-            raise PictureError("is transparent already; put it among the foregrounds as it is")
+            raise PictureError("already has transparent pixels; use it as a foreground without cutting it out")
         image = image.convert("RGB")
     if image.size == (1, 1):
         raise PictureError("is a single pixel")
@@ -82,20 +83,20 @@ def load_photo(data: bytes) -> Image.Image:
 
 
 def cut_out(photo: Image.Image, model: Model, *, only_largest: bool = False) -> Cutout:
-    """Cut the object out of an RGB photograph: alpha from a reduced copy, colours of full resolution."""
-    small = _reduced(photo, WORKING_SIDE)
+    """Cut the object out of an RGB photograph: alpha from a reduced copy, colours at full resolution."""
+    small = _reduce(photo, WORKING_SIDE)
     picture = np.asarray(small)
-    guess = model.guess(picture)
-    alpha = clean_alpha(refine_alpha(picture, guess.alpha), only_largest=only_largest)
-    reasons = doubts(alpha, guess.agreement)
-    if NOTHING in reasons:
-        return Cutout(None, (0, 0, 0, 0), reasons)
+    estimate = model.estimate(picture)
+    alpha = clean_alpha(refine_alpha(picture, estimate.alpha), only_largest=only_largest)
+    flags = review_flags(alpha, estimate.agreement)
+    if NOTHING_FOUND in flags:
+        return Cutout(None, (0, 0, 0, 0), flags)
     opacity = np.rint(alpha * 255).astype(np.uint8)
     rgba, box = assemble(photo, opacity, *estimate_colours(picture, opacity))
-    return Cutout(rgba, box, reasons)
+    return Cutout(rgba, box, flags)
 
 
-def _reduced(photo: Image.Image, longest_side: int) -> Image.Image:
+def _reduce(photo: Image.Image, longest_side: int) -> Image.Image:
     factor = longest_side / max(photo.size)
     if factor >= 1:
         return photo
@@ -104,10 +105,12 @@ def _reduced(photo: Image.Image, longest_side: int) -> Image.Image:
 
 
 def write_cutout(photo: Photo, files: CutoutFiles, model: Model, settings: CutoutSettings) -> Record:
-    """Cut a photograph out; write the cut-out, or say in the record why there is none. The record is written last.
+    """Cut a photograph out, write the PNG if there is one, then write and return the record.
+
+    The record contains the reason if there is no PNG.
 
     Raises:
-        RunError: the disk is full or the place cannot be written.
+        RunError: a file cannot be written, for example because the disk is full.
     """
     record = _cut_and_write(photo, files, model, settings)
     files.write(files.record(photo.label), record.to_json())
@@ -120,26 +123,26 @@ def _cut_and_write(photo: Photo, files: CutoutFiles, model: Model, settings: Cut
     except OSError as error:
         return Record(photo.label, "", bad=f"cannot be read ({error.strerror or error})")
     sha256 = hashlib.sha256(data).hexdigest()
-    with _ONE_LARGE if _is_large(data) else nullcontext():
+    with _LARGE_LOCK if _is_large(data) else nullcontext():
         try:
             picture = load_photo(data)
         except PictureError as error:
             return Record(photo.label, sha256, bad=str(error))
         size = picture.size
         cutout = cut_out(picture, model, only_largest=settings.only_largest)
-        del picture, data  # before the cut-out is encoded, which takes as much again
+        del picture, data  # frees memory before encoding, which needs as much again
         if cutout.rgba is None:
-            return Record(photo.label, sha256, doubts=cutout.doubts, size=size)
-        files.write(files.cutout(photo.label, doubtful=bool(cutout.doubts)), encode_rgba(cutout.rgba))
+            return Record(photo.label, sha256, doubts=cutout.review_flags, size=size)
+        files.write(files.cutout(photo.label, doubtful=bool(cutout.review_flags)), encode_rgba(cutout.rgba))
         opaque = np.count_nonzero(cutout.rgba[..., 3] >= MASK_THRESHOLD)
         return Record(
             photo.label,
             sha256,
-            doubts=cutout.doubts,
+            doubts=cutout.review_flags,
             size=size,
             box=cutout.box,
             coverage=round(opaque / (size[0] * size[1]), 4),
-            thumbnail=encode_rgba(np.asarray(_reduced(Image.fromarray(cutout.rgba), _THUMBNAIL_SIDE))),
+            thumbnail=encode_rgba(np.asarray(_reduce(Image.fromarray(cutout.rgba), _THUMBNAIL_SIDE))),
         )
 
 
@@ -147,28 +150,30 @@ def _is_large(data: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.width * image.height > _LARGE
-    except Exception:  # Pillow has many for what is no picture; whoever decodes it will tell
+    except Exception:  # Pillow raises many types for damaged data; decoding reports the reason
         return False
 
 
+@dataclass(eq=False)
 class CutOutPhotos(beam.PTransform):
-    """Photographs to cut-outs.
+    """Cuts photographs out and writes their PNGs and records.
 
     Photo -> Record.
 
-    One element in, one PNG and one record out, under names that depend on the element alone: trying again writes the
-    same bytes to the same place. Pictures are read, cut out and written by one worker; only paths travel. One model
-    per process, shared by its threads.
+    File names depend on the element alone, so a retry writes the same bytes to the same files. One worker reads, cuts
+    out and writes a photograph; only paths move between workers. All threads of a process share one model.
+
+    Attributes:
+        files: where cut-outs and records are written.
+        settings: settings of cutting out.
     """
 
-    def __init__(self, files: CutoutFiles, settings: CutoutSettings) -> None:
-        super().__init__()
-        self._files = files
-        self._settings = settings
+    files: CutoutFiles
+    settings: CutoutSettings
 
     def expand(self, photos: beam.PCollection[Photo]) -> beam.PCollection[Record]:
-        """Wire `write_cutout`."""
-        return photos | "CutAndWrite" >> beam.ParDo(_CutOutPhotos(self._files, self._settings))
+        """Apply `write_cutout` to each photograph."""
+        return photos | "CutAndWrite" >> beam.ParDo(_CutOutPhotos(self.files, self.settings))
 
 
 class _CutOutPhotos(beam.DoFn):
@@ -186,5 +191,4 @@ class _CutOutPhotos(beam.DoFn):
         with _STAGE.timed():
             record = write_cutout(photo, self._files, self._model, self._settings)
         _STAGE.count("bad" if record.bad else "doubtful" if record.doubts else "good")
-        # Only sheets have use for it, and they read it from the record.
         yield record

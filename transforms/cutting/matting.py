@@ -1,7 +1,7 @@
-"""From a rough opacity to a clean alpha channel and the colours of the object alone. Pure functions.
+"""Alpha matting: refines a rough alpha estimate and estimates the colours of the object. Pure functions.
 
-A photograph I is in every pixel a mix of foreground F and background B: I = alpha F + (1 - alpha) B. Networks tell
-alpha; along soft edges I still holds the old background, which would be a halo on a new one, so F is estimated there.
+Each pixel of a photograph I is a mix of foreground F and background B: I = alpha F + (1 - alpha) B. Networks estimate
+alpha. Along soft edges, I contains the old background, which would be a halo on a new one, so F is estimated there.
 """
 
 import threading
@@ -16,96 +16,97 @@ from transforms.pictures import Pixels
 
 Alpha = npt.NDArray[np.float32]
 
-# Alpha from which a pixel belongs to the object, as in the masks of the dataset.
+# Pixels with at least this alpha belong to the object, as in the masks of the dataset.
 SOLID = 0.5
 
-# Smaller pieces than this share of the largest one are specks, and smaller gaps than this share of the object are
-# holes made by mistake; larger ones, as between an arm and a body, are meant.
-_SPECK = 0.05
-_HOLE = 0.01
+# Components smaller than this fraction of the largest one are removed. Holes smaller than this fraction of the object
+# are filled; larger ones, such as the gap between an arm and the body, are real.
+_SMALL_COMPONENT = 0.05
+_SMALL_HOLE = 0.01
 
-# How far soft edges, such as hair, may reach beyond what is solid: share of the picture's longest side.
+# How far soft edges, such as hair, may extend beyond the solid part, as a fraction of the picture's longest side.
 _REACH = 1 / 32
 
-# Less than this is haze, more than 1 - this is opaque: networks are seldom sure.
-_HAZE = 0.2
+# Alpha below this becomes 0 and alpha above 1 - this becomes 1, because networks rarely output exact 0 or 1.
+_LOW_ALPHA = 0.2
 
-# Radius of the guided filter, share of the longest side, and what it takes for noise, in colours of 0 .. 1 squared.
+# Radius of the guided filter as a fraction of the longest side, and its noise variance for colours in 0 .. 1.
 _RADIUS = 1 / 100
 _NOISE = 1e-4
 
-# Rows of a full-size picture that are held as float32 all at once.
+# Number of rows of a full-size picture that are in memory as float32 at a time.
 _ROWS = 256
 
-# Numba's threads abort the process when they are started from two of ours at the same time.
-_NUMBA = threading.Lock()
+# Numba aborts the process if two threads start its thread pool at the same time.
+_NUMBA_LOCK = threading.Lock()
 
 
-def refine_alpha(picture: Pixels, guess: Alpha) -> Alpha:
-    """A guess moved to the edges that the picture shows, without haze; float32 [h, w] in 0 .. 1.
+def refine_alpha(picture: Pixels, estimate: Alpha) -> Alpha:
+    """Align an alpha estimate with the edges of the picture and remove low alpha: float32 [h, w] in 0 .. 1.
 
-    He, Sun, Tang: Guided Image Filtering (2013), with a picture in colour as guide: in every window alpha is a linear
-    function of the colour, the one nearest to the guess.
+    He, Sun, Tang: Guided Image Filtering (2013), with the colour picture as guide: in each window, alpha is the linear
+    function of the colour that is closest to the estimate.
 
     Args:
         picture: uint8 [h, w, 3].
-        guess: float32 [h, w] in 0 .. 1.
+        estimate: float32 [h, w] in 0 .. 1.
     """
-    guess = _without_haze(guess)
-    side = 2 * max(1, round(_RADIUS * max(guess.shape))) + 1
+    estimate = _remove_low_alpha(estimate)
+    side = 2 * max(1, round(_RADIUS * max(estimate.shape))) + 1
     guide = picture.astype(np.float32) / np.float32(255)
 
     def mean(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return cv2.blur(values, (side, side))
 
-    mean_guide, mean_guess = mean(guide), mean(guess)
-    variance = np.empty((*guess.shape, 3, 3), np.float32)
+    mean_guide, mean_estimate = mean(guide), mean(estimate)
+    variance = np.empty((*estimate.shape, 3, 3), np.float32)
     for i in range(3):
         for j in range(i, 3):
             covariance = mean(guide[..., i] * guide[..., j]) - mean_guide[..., i] * mean_guide[..., j]
             variance[..., i, j] = variance[..., j, i] = covariance + np.float32(_NOISE * (i == j))
-    with_guess = mean(guide * guess[..., np.newaxis]) - mean_guide * mean_guess[..., np.newaxis]
-    slope = np.linalg.solve(variance, with_guess[..., np.newaxis])[..., 0].astype(np.float32, copy=False)
-    offset = mean_guess - (slope * mean_guide).sum(axis=-1)
-    return _without_haze((mean(slope) * guide).sum(axis=-1) + mean(offset))
+    with_estimate = mean(guide * estimate[..., np.newaxis]) - mean_guide * mean_estimate[..., np.newaxis]
+    slope = np.linalg.solve(variance, with_estimate[..., np.newaxis])[..., 0].astype(np.float32, copy=False)
+    offset = mean_estimate - (slope * mean_guide).sum(axis=-1)
+    return _remove_low_alpha((mean(slope) * guide).sum(axis=-1) + mean(offset))
 
 
 def clean_alpha(alpha: Alpha, *, only_largest: bool = False) -> Alpha:
-    """Alpha without specks and holes: float32 [h, w] in 0 .. 1, in and out; 0 everywhere if nothing is solid.
+    """Remove small components and fill small holes: float32 [h, w] in 0 .. 1. All 0 if no pixel is solid.
 
     Args:
-        alpha: of the whole picture.
-        only_largest: keep the largest piece alone.
+        alpha: alpha of the whole picture, float32 [h, w] in 0 .. 1.
+        only_largest: whether to keep only the largest component.
     """
-    from scipy import ndimage  # comes with the extra `cutout`
+    from scipy import ndimage  # installed by the extra `cutout`
 
     solid = alpha >= SOLID
-    pieces, areas = label_pieces(solid)
+    components, areas = label_components(solid)
     if not areas.size:
         return np.zeros_like(alpha)
-    kept = np.arange(areas.size) == areas.argmax() if only_largest else areas >= _SPECK * areas.max()
-    # A soft pixel goes with the piece it is nearest to.
+    kept = np.arange(areas.size) == areas.argmax() if only_largest else areas >= _SMALL_COMPONENT * areas.max()
+    # A soft pixel belongs to the nearest component.
     distance, (y, x) = ndimage.distance_transform_edt(~solid, return_indices=True)
     in_reach = distance <= _REACH * max(alpha.shape)
-    alpha = np.where(_chosen(pieces, kept)[y, x] & in_reach, alpha, np.float32(0))
+    alpha = np.where(_select(components, kept)[y, x] & in_reach, alpha, np.float32(0))
 
-    gaps, gap_areas = label_pieces(alpha < SOLID)
-    small = gap_areas < _HOLE * areas[kept].sum()
-    border = np.unique(np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]]))
+    holes, hole_areas = label_components(alpha < SOLID)
+    small = hole_areas < _SMALL_HOLE * areas[kept].sum()
+    # Components of the background that touch the border of the picture are not holes.
+    border = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
     small[border[border > 0] - 1] = False
-    return np.where(_chosen(gaps, small), np.float32(1), alpha)
+    return np.where(_select(holes, small), np.float32(1), alpha)
 
 
-def label_pieces(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Connected pieces of a mask [h, w]: the number of each pixel's piece from 1 on, or 0; the area of each piece."""
+def label_components(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return the connected components of a mask [h, w]: labels [h, w], 0 outside and 1 .. n inside, and areas [n]."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     return labels, statistics[1:, cv2.CC_STAT_AREA]
 
 
 def estimate_colours(picture: Pixels, alpha: Pixels) -> tuple[Pixels, Pixels]:
-    """Foreground and background colours that mix to the picture, both smooth: two uint8 [h, w, 3].
+    """Return smooth foreground and background colours whose mix is the picture: two uint8 [h, w, 3].
 
-    Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation (2020), by PyMatting.
+    Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation (2020), as implemented by PyMatting.
 
     Args:
         picture: uint8 [h, w, 3].
@@ -113,7 +114,7 @@ def estimate_colours(picture: Pixels, alpha: Pixels) -> tuple[Pixels, Pixels]:
     """
     from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
 
-    with _NUMBA:
+    with _NUMBA_LOCK:
         both: Any = estimate_foreground_ml(picture / np.float32(255), alpha / np.float32(255), return_background=True)
     foreground, background = (np.rint(np.clip(colour, 0, 1) * 255).astype(np.uint8) for colour in both)
     return foreground, background
@@ -122,19 +123,21 @@ def estimate_colours(picture: Pixels, alpha: Pixels) -> tuple[Pixels, Pixels]:
 def assemble(
     photo: Image.Image, alpha: Pixels, foreground: Pixels, background: Pixels
 ) -> tuple[Pixels, tuple[int, int, int, int]]:
-    """The cut-out at the photograph's own size, and the box where alpha > 0, to which it is trimmed.
+    """Return the cut-out at the resolution of the photograph, cropped to alpha > 0, and the box of that crop.
 
-    RGBA uint8 [H, W, 4], colour 0 where alpha is 0; left, top, width, height in the photograph.
+    The cut-out is RGBA uint8 [H, W, 4], with colour 0 where alpha is 0. The box is left, top, width and height in the
+    photograph.
 
-    Enlarged colour estimates are blurred, so they are moved by as little as makes them mix to the photograph again:
-    with the remainder r = I - alpha F - (1 - alpha) B, that is F + alpha r / (alpha^2 + (1 - alpha)^2), the
-    least-squares solution of smallest norm. Where alpha is 1 it is the photograph itself.
+    Enlarging blurs the colour estimates, so they are corrected by the smallest amount that makes them mix to the
+    photograph: with the residual r = I - alpha F - (1 - alpha) B, the foreground becomes
+    F + alpha r / (alpha^2 + (1 - alpha)^2), the minimum-norm least-squares solution. Where alpha is 1, the result is
+    the photograph.
 
     Args:
         photo: RGB, of any size.
-        alpha: uint8 [h, w], of a reduced copy; somewhere more than 0.
-        foreground: uint8 [h, w, 3], likewise.
-        background: uint8 [h, w, 3], likewise.
+        alpha: alpha of a reduced copy, uint8 [h, w], not all 0.
+        foreground: colours of the reduced copy, uint8 [h, w, 3].
+        background: colours of the reduced copy, uint8 [h, w, 3].
     """
     left, top, right, bottom = _full_size_box(alpha, photo.size)
     scale_x, scale_y = alpha.shape[1] / photo.width, alpha.shape[0] / photo.height
@@ -142,7 +145,7 @@ def assemble(
     cutout = np.empty((bottom - top, right - left, 4), np.uint8)
     for first in range(top, bottom, _ROWS):
         last = min(first + _ROWS, bottom)
-        # Pillow looks beyond the box, so there are no seams between strips.
+        # Pillow also reads pixels outside of the box, so there are no seams between strips.
         box = (left * scale_x, first * scale_y, right * scale_x, last * scale_y)
         size = (right - left, last - first)
         strip, f, b = (np.asarray(source.resize(size, Image.Resampling.BILINEAR, box)) for source in sources)
@@ -158,7 +161,7 @@ def assemble(
 
 
 def _full_size_box(alpha: Pixels, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom in the photograph of what may be more than 0 once it is enlarged."""
+    """Return left, top, right and bottom in the photograph of the region where the enlarged alpha can be above 0."""
     x, y, width, height = cv2.boundingRect(alpha)
     rows, columns = alpha.shape
     return (
@@ -169,9 +172,9 @@ def _full_size_box(alpha: Pixels, size: tuple[int, int]) -> tuple[int, int, int,
     )
 
 
-def _without_haze(alpha: Alpha) -> Alpha:
-    return np.clip((alpha - np.float32(_HAZE)) / np.float32(1 - 2 * _HAZE), 0, 1)
+def _remove_low_alpha(alpha: Alpha) -> Alpha:
+    return np.clip((alpha - np.float32(_LOW_ALPHA)) / np.float32(1 - 2 * _LOW_ALPHA), 0, 1)
 
 
-def _chosen(labels: npt.NDArray[np.int32], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    return np.append(False, chosen)[labels]
+def _select(labels: npt.NDArray[np.int32], selected: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return np.append(False, selected)[labels]

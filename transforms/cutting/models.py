@@ -1,4 +1,4 @@
-"""What finds the object in a photograph: networks by rembg, or OpenCV's GrabCut, which needs no network."""
+"""Segmentation models that locate the object in a photograph: networks by rembg, and OpenCV's GrabCut."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from transforms.pictures import Pixels
 
 GRABCUT = "grabcut"
 
-# Of rembg's models those that need a name alone, run on this machine, and may be used for any purpose.
+# The models of rembg that need only a name, run locally, and have a licence that permits any use.
 NETWORKS = (
     "u2netp",
     "u2net",
@@ -31,20 +31,20 @@ NETWORKS = (
 )
 MODELS = (*NETWORKS, GRABCUT)
 
-# GrabCut takes seconds for more, and is no better.
+# For larger pictures, GrabCut takes seconds and is not more accurate.
 _GRABCUT_SIDE = 400
 _GRABCUT_ITERATIONS = 5
-# What lies nearer to a border than this share of a side is background.
+# Pixels closer to a border than this fraction of the side are assumed to be background.
 _GRABCUT_MARGIN = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
-    """Where the object is.
+class Estimate:
+    """An estimate of where the object is.
 
     Attributes:
-        alpha: how much of each pixel belongs to the object, float32 [h, w] in 0 .. 1.
-        agreement: of several looks at the picture, 0 .. 1; 1 if there was but one.
+        alpha: opacity of the object in each pixel, float32 [h, w] in 0 .. 1.
+        agreement: agreement of the test-time views, 0 .. 1; 1 if there was only one view.
     """
 
     alpha: Alpha
@@ -52,17 +52,17 @@ class Guess:
 
 
 class Model(Protocol):
-    """Finds the object; may be called from several threads."""
+    """A segmentation model. Safe to call from several threads."""
 
-    def guess(self, picture: Pixels) -> Guess:
-        """Where the object is in uint8 [h, w, 3]."""
+    def estimate(self, picture: Pixels) -> Estimate:
+        """Locate the object in a picture, uint8 [h, w, 3]."""
 
 
 def load_model(name: str, sha256: str | None = None) -> Model:
-    """The model of this name, whose network has this sha256, if one is given.
+    """Return the model of this name, whose network has this sha256, if one is given.
 
     Raises:
-        InputError: its network is not there and cannot be fetched.
+        InputError: its network file does not exist and cannot be downloaded.
         RunError: its network is another.
     """
     if sha256 is not None and network_sha256(name) != sha256:
@@ -74,10 +74,10 @@ def load_model(name: str, sha256: str | None = None) -> Model:
 
 
 def network_sha256(name: str) -> str | None:
-    """Identifies the network of a model, which is fetched if need be; None for GrabCut.
+    """Return the SHA-256 of the network file of a model, downloading it if necessary; None for GrabCut.
 
     Raises:
-        InputError: it is not there and cannot be fetched.
+        InputError: the file does not exist and cannot be downloaded.
     """
     if name == GRABCUT:
         return None
@@ -86,32 +86,32 @@ def network_sha256(name: str) -> str | None:
 
 
 class Network:
-    """A network by rembg."""
+    """A segmentation network run by rembg."""
 
     def __init__(self, name: str) -> None:
         import onnxruntime
 
         _locate_network(name)
         options = onnxruntime.SessionOptions()
-        # A processor for each photograph, not all for one: several are worked on at a time.
+        # One processor per photograph, because several photographs are processed at the same time.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = _session_class(name)(name, options)
 
-    def guess(self, picture: Pixels) -> Guess:
-        """As `combine_looks` says."""
-        return combine_looks(picture, self._look)
+    def estimate(self, picture: Pixels) -> Estimate:
+        """Combine the predictions for three views; see `combine_views`."""
+        return combine_views(picture, self._predict)
 
-    def _look(self, picture: Pixels) -> Alpha:
-        """float32 [h, w], stretched by rembg so that the largest value is 1 and the smallest 0."""
+    def _predict(self, picture: Pixels) -> Alpha:
+        """Return alpha, float32 [h, w]. rembg scales it so that the minimum is 0 and the maximum 1."""
         (mask,) = self._session.predict(Image.fromarray(picture))
         return np.asarray(mask, np.float32) / np.float32(255)
 
 
 class GrabCut:
-    """Rother, Kolmogorov, Blake: "GrabCut" (2004), from the guess that the object keeps clear of the borders."""
+    """Rother, Kolmogorov, Blake: "GrabCut" (2004). It assumes that the object does not touch the borders."""
 
-    def guess(self, picture: Pixels) -> Guess:
-        """One look; the edge is as soft as the reduced copy is coarse."""
+    def estimate(self, picture: Pixels) -> Estimate:
+        """Segment a reduced copy of the picture; enlarging the result makes its edge soft."""
         height, width = picture.shape[:2]
         factor = min(1.0, _GRABCUT_SIDE / max(width, height))
         small = cv2.resize(
@@ -121,7 +121,7 @@ class GrabCut:
         marks = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
         marks[margin[0] : -margin[0], margin[1] : -margin[1]] = cv2.GC_PR_FGD
         if not (marks == cv2.GC_PR_FGD).any():
-            return Guess(np.zeros((height, width), np.float32))
+            return Estimate(np.zeros((height, width), np.float32))
         cv2.setRNGSeed(0)
         cv2.grabCut(
             cv2.cvtColor(small, cv2.COLOR_RGB2BGR),
@@ -133,33 +133,37 @@ class GrabCut:
             cv2.GC_INIT_WITH_MASK,
         )
         found = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
-        return Guess(cv2.resize(cv2.GaussianBlur(found, (3, 3), 0), (width, height), interpolation=cv2.INTER_LINEAR))
+        return Estimate(cv2.resize(cv2.GaussianBlur(found, (3, 3), 0), (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def combine_looks(picture: Pixels, look: Callable[[Pixels], Alpha]) -> Guess:
-    """What looks at the whole picture and at the mirrored one find; a third, at the square in its middle, votes.
+def combine_views(picture: Pixels, predict: Callable[[Pixels], Alpha]) -> Estimate:
+    """Predict alpha for three views of a picture (test-time augmentation) and combine the predictions.
 
-    What is the object is found from any side; what else is taken for it, such as a building behind it, changes with
-    the side. The mean of two looks decides what is solid, and the surer of them on that side is taken: the mean itself
-    would be half transparent wherever they differ. The third tells nothing of alpha, since an object may be larger than
-    what it sees. The agreement is the share of what any look takes for the object that all do which see it.
+    The views are the whole picture, its mirror image and the central square. A network finds the object itself in every
+    view, but other things that it mistakes for the object, such as a building behind it, change with the view.
+
+    The mean of the first two views decides whether a pixel is solid. Its alpha is then the maximum of both if it is
+    solid, else the minimum: the mean would be half transparent wherever they differ. The central square does not
+    contribute to alpha because the object can extend beyond it. The agreement is the area that all views classify as
+    the object divided by the area that any view does; each pixel counts only the views that contain it.
 
     Args:
         picture: uint8 [h, w, 3].
-        look: finds alpha [h, w] in such a picture.
+        predict: returns alpha, float32 [h, w] in 0 .. 1, for such a picture.
     """
     height, width = picture.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    middle = np.s_[top : top + side, left : left + side]
-    whole, mirrored, inner = look(picture), look(picture[:, ::-1])[:, ::-1], look(picture[middle]) >= SOLID
-    some = (whole >= SOLID) | (mirrored >= SOLID)
-    every = (whole >= SOLID) & (mirrored >= SOLID)
-    some[middle] |= inner
-    every[middle] &= inner
+    centre = np.s_[top : top + side, left : left + side]
+    whole, mirrored = predict(picture), predict(picture[:, ::-1])[:, ::-1]
+    centre_solid = predict(picture[centre]) >= SOLID
+    any_view = (whole >= SOLID) | (mirrored >= SOLID)
+    all_views = (whole >= SOLID) & (mirrored >= SOLID)
+    any_view[centre] |= centre_solid
+    all_views[centre] &= centre_solid
     solid = whole + mirrored >= 2 * SOLID
     alpha = np.where(solid, np.maximum(whole, mirrored), np.minimum(whole, mirrored))
-    return Guess(alpha, float(every.sum() / max(some.sum(), 1)))
+    return Estimate(alpha, float(all_views.sum() / max(any_view.sum(), 1)))
 
 
 def _session_class(name: str) -> Any:
@@ -169,7 +173,7 @@ def _session_class(name: str) -> Any:
 
 
 def _locate_network(name: str) -> Path:
-    """The network's file, which rembg looks for in its folders and otherwise fetches."""
+    """Return the network file. rembg searches its folders and downloads the file if it is missing."""
     if not os.environ.get("U2NET_HOME") and not _has_home():
         # rembg would make a folder named ~ in the working directory.
         raise InputError(
@@ -178,12 +182,12 @@ def _locate_network(name: str) -> Path:
         )
     try:
         return Path(_session_class(name).download_models())
-    except Exception as error:  # of requests, urllib3, the disk or pooch, and no others are to be expected
+    except Exception as error:  # requests, urllib3, pooch and the disk raise many types
         home = os.environ.get("U2NET_HOME")
         where = f"U2NET_HOME ({home})" if home else "~/.rembg or ~/.u2net (U2NET_HOME is not set)"
         raise InputError(
-            f"--model {name}: {name}.onnx is not in {where} and could not be fetched ({_reason(error)}); put it there"
-            f" from a machine with a network, or use --model {GRABCUT}, which needs no network file but is less exact."
+            f"--model {name}: {name}.onnx is not in {where} and could not be downloaded ({_reason(error)}). Copy it"
+            f" there from a machine with internet, or use --model {GRABCUT}, which needs no file but is less exact."
         ) from error
 
 
@@ -195,7 +199,7 @@ def _has_home() -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in a few words: what fetches wraps it several times, with addresses of objects."""
+    """Return the message of the innermost cause. The outer exceptions only wrap it and add object addresses."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return f"{getattr(error, 'strerror', None) or error}".strip() or type(error).__name__
