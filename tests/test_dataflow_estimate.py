@@ -76,6 +76,7 @@ def test_unknown_accelerators_are_named_with_the_known_ones(text: str) -> None:
 def test_every_gpu_fits_the_machine_that_is_assumed_for_it() -> None:
     for name in GPUS:
         fleet = make_fleet(None, None, f"type:{name};count:1", None)
+        assert fleet.accelerators is not None
         assert fleet.machine.name.startswith(fleet.accelerators.gpu.machines)
 
 

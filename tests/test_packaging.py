@@ -59,7 +59,7 @@ def unpack(sdist: Path, folder: Path) -> Path:
 
 
 def make_wheel(source: Path, folder: Path) -> Path:
-    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, source]
+    command: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, source]
     run(*command, cwd=folder, env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"})
     (wheel,) = folder.iterdir()
     return wheel
@@ -203,7 +203,7 @@ def requirements_by_extra(wheel: Path) -> dict[str, set[str]]:
     asked = [Requirement(line) for line in metadata.requires or ()]
     return {
         extra: {one.name for one in asked if one.marker and one.marker.evaluate({"extra": extra})}
-        for extra in metadata.metadata.get_all("Provides-Extra")
+        for extra in metadata.metadata.get_all("Provides-Extra") or ()
     }
 
 

@@ -33,7 +33,7 @@ class Teacher:
     """The network of `settings`, loaded."""
 
     def __init__(self, settings: TeacherSettings) -> None:
-        import onnxruntime  # type: ignore[import-untyped]  # only training needs it
+        import onnxruntime  # only training needs it
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = settings.threads

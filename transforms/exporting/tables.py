@@ -173,7 +173,7 @@ class CocoTable:
 
 def encode_mask(png: bytes) -> tuple[int, dict[str, Any]]:
     """Area in pixels and COCO's compressed run lengths of a binary mask."""
-    from pycocotools import mask as coco  # type: ignore[import-untyped]  # an optional dependency
+    from pycocotools import mask as coco  # an optional dependency
 
     mask = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
     run_lengths = coco.encode(np.asfortranarray((mask > 0).astype(np.uint8)))
