@@ -74,6 +74,7 @@ def test_errors(folder: Path) -> None:
         find_pairs(folder)
 
 
+@pytest.mark.slow
 def test_command_line_trains_and_exports_metric_weights(folder: Path, tmp_path: Path) -> None:
     run, weights = tmp_path / "run", tmp_path / "own.h5"
     small = "--input_size 64x64 --blocks 1 1 1 1 --growth_rate 4 --stem_filters 8 --decoder_filters 32 --batch 2"
