@@ -28,9 +28,10 @@ TEST = [
     "ruff>=0.11",
     "scipy>=1.15",
     "tf_keras>=2.18",
-    "torch>=2.6",  # the documented data loader
 ]
 
+# Not part of `test` and `dev`: on Linux the package index's build brings several GB of CUDA.
+PYTORCH = ["torch>=2.6"]
 NOTEBOOKS = ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10"]
 TRAINING = ["onnxruntime>=1.32", "scikit-image>=0.26"]
 BENCHMARK = ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"]
@@ -50,6 +51,7 @@ setup(
     ],
     package_dir={SAMPLES: "samples"},
     package_data={
+        "": ["py.typed"],
         SAMPLES: ["README.md", "*/*/*"],
         "transforms.depth_models": ["bundled/*"],
         "tfds_builder": ["*/README.md", "*/CITATIONS.bib", "*/TAGS.txt"],
@@ -83,6 +85,7 @@ setup(
         "openvino": ["openvino>=2025.0"],
         "test": [*TEST, *NOTEBOOKS],
         "notebooks": NOTEBOOKS,
+        "pytorch": PYTORCH,
         "training": TRAINING,
         "benchmark": BENCHMARK,
         "dev": [*TEST, *NOTEBOOKS, *TRAINING, *BENCHMARK, "pre-commit>=4"],

@@ -36,8 +36,8 @@ def usual_script(backgrounds: list[Path], foregrounds: list[Path], out: Path) ->
     for number in range(_SCRIPT_EXAMPLES):
         # Neighbouring pairs share files; a stride without a common divisor visits all of them.
         background_path, foreground_path = pairs[number * 7919 % len(pairs)]
-        background = Image.open(background_path)
-        foreground = Image.open(foreground_path)
+        background: Image.Image = Image.open(background_path)
+        foreground: Image.Image = Image.open(foreground_path)
         if background.size != (_SIDE, _SIDE):
             background = background.convert("RGB").resize((_SIDE, _SIDE))
         if max(foreground.size) > _LONGEST:

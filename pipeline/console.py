@@ -35,7 +35,7 @@ def quiet_libraries() -> Iterator[TextIO]:
     with _CapturedOutput() as captured, os.fdopen(terminal, "w", encoding="utf-8", errors="replace") as stream:
         os.dup2(captured.sink, 2)
         unexpected = False
-        _spoken = spoken
+        _spoken = stream
         try:
             yield stream
         except (InputError, RunError, KeyboardInterrupt):

@@ -79,7 +79,7 @@ def make_schema(image_size: int = 16, *, lossless: bool = True, depth_bits: int 
         foregrounds=Labels(("0", "1"), ("dog", "cat")),
         lossless=lossless,
         depth_bits=depth_bits,
-        depth_kind=depth_bits and "metric",
+        depth_kind="metric" if depth_bits else None,
     )
 
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.pictures_helpers import cutout, write_pictures
@@ -52,7 +53,11 @@ def test_the_cache_drops_what_was_used_longest_ago() -> None:
     made: list[int] = []
 
     def get(key: int) -> None:
-        cache.get(key, lambda: made.append(key) or np.zeros(10, np.uint8))
+        def make() -> npt.NDArray[np.uint8]:
+            made.append(key)
+            return np.zeros(10, np.uint8)
+
+        cache.get(key, make)
 
     for key in (1, 2, 3, 1, 4, 1, 2):  # 4 drives out 2, since 1 was used again; 2 drives out 3
         get(key)

@@ -41,7 +41,9 @@ def test_much_larger_memory_is_not_reused_for_a_small_array() -> None:
     large = pool.take((1_000,))
     large[...] = 1
     del large
-    assert pool.take((10,)).base.nbytes < 1_000
+    memory = pool.take((10,)).base
+    assert memory is not None
+    assert memory.nbytes < 1_000
     assert pool.take((1_000,)).size == 1_000
 
 

@@ -1,8 +1,10 @@
 """The pictures of the dataset card."""
 
 import io
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -70,9 +72,9 @@ def test_reduced_cutouts_have_no_fringe() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_histograms_of_8_and_16_bit_depth_have_the_same_scale(dtype: type) -> None:
+def test_histograms_of_8_and_16_bit_depth_have_the_same_scale(dtype: type[np.uint8 | np.uint16]) -> None:
     colours = Moments.of(photo(32, 32))
-    depth = np.full((8, 8, 1), 3_000 if dtype == np.uint16 else 77, dtype)
+    depth: npt.NDArray[Any] = np.full((8, 8, 1), 3_000 if dtype == np.uint16 else 77, dtype)
     kinds = {
         "bg": {"stored": colours.to_json()},
         "fg_bg": {"stored": colours.to_json()},

@@ -77,6 +77,7 @@ def test_unknown_accelerator_lists_the_known_ones(text: str) -> None:
 def test_default_machine_of_each_gpu_supports_it() -> None:
     for name in GPUS:
         fleet = make_fleet(None, None, f"type:{name};count:1", None)
+        assert fleet.accelerators is not None
         assert fleet.machine.name.startswith(fleet.accelerators.gpu.machines)
 
 

@@ -1,6 +1,8 @@
 """Encoding: what is lossless is lossless, and boxes are those of the masks."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,7 +92,7 @@ def test_box_is_the_masks(data: st.DataObject) -> None:
 
 def test_fields_of_an_example() -> None:
     encoding = ExampleEncoding(jpeg_quality=None, background_class=(5, 6), foreground_class=(7,))
-    fields = dict(encode_example(encoding, PLACEMENT, RGB, MASK, DEPTH))
+    fields: dict[str, Any] = dict(encode_example(encoding, PLACEMENT, RGB, MASK, DEPTH))
     images = {name: fields.pop(name) for name in ("fg_bg", "mask", "depth")}
     assert np.array_equal(decode_rgb(images["fg_bg"]), RGB)
     assert np.array_equal(decode(images["mask"]), MASK)
@@ -114,5 +116,5 @@ def test_without_depth_there_is_no_field() -> None:
 
 def test_composites_are_jpeg_unless_told_otherwise() -> None:
     for quality, file_format in ((90, "JPEG"), (None, "PNG")):
-        fields = encode_example(ExampleEncoding(quality, (0, 0), (0,)), PLACEMENT, RGB, MASK, None)
+        fields: Mapping[str, Any] = encode_example(ExampleEncoding(quality, (0, 0), (0,)), PLACEMENT, RGB, MASK, None)
         assert Image.open(io.BytesIO(fields["fg_bg"])).format == file_format

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.options import parse
-from tests.pictures_helpers import bomb, cutout, encoded, photo, write
+from tests.pictures_helpers import Pixels, bomb, cutout, encoded, photo, write
 from transforms.errors import InputError
 from transforms.inputs import check_backgrounds, check_foregrounds, find_overlap, find_pictures
 
@@ -282,7 +282,10 @@ NO_PICTURE = "is no JPEG, PNG, WebP, BMP or TIFF picture, or is damaged"
 BIG = photo(40, 30)
 OPAQUE = np.dstack([BIG, np.full((30, 40), 255)]).astype(np.uint8)
 
-BAD_BACKGROUNDS = {
+# File name -> content, and why it is refused.
+Bad = dict[str, tuple[bytes | Pixels, str]]
+
+BAD_BACKGROUNDS: Bad = {
     "bomb.png": (bomb(), "has more than 178,956,970 pixels and is refused as a decompression bomb; scale it down"),
     "cut.jpg": (encoded(BIG, "JPEG")[:-500], "is truncated"),
     "cut-png.png": (encoded(BIG)[:-500], "is truncated"),
@@ -292,7 +295,7 @@ BAD_BACKGROUNDS = {
     "notes.txt": (b"hello", "is no picture by its name (known suffixes: .jpg .jpeg .png .webp .bmp .tif .tiff)"),
     "river/text.jpg": (b"hello", NO_PICTURE),
 }
-BAD_FOREGROUNDS = {
+BAD_FOREGROUNDS: Bad = {
     "faint.png": (
         OPAQUE // np.array([1, 1, 1, 3], np.uint8),
         "is nowhere more than half opaque (largest alpha 85 of 255); its mask would be empty",

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +81,7 @@ def test_splits_are_told_apart(made: tuple[SmallDataset, BuildSummary], statisti
     assert [(name, split["examples"]) for name, split in splits.items()] == [("train", 24), ("test", 12)]
     assert sum(split["bytes"] for split in splits.values()) == statistics["bytes"]
     test = summary["small", "test"].fields["mask"].moments
+    assert test is not None
     assert splits["test"]["kinds"]["mask"]["mean"] == [test.mean[0] / 255]
 
 
@@ -143,7 +143,7 @@ def test_tfds_knows_lengths_and_sizes(made: tuple[SmallDataset, BuildSummary]) -
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are written through DatasetFiles, in order."""
     names: list[str] = []
     write = DatasetFiles.write

@@ -19,6 +19,8 @@ from tests.end_to_end.helpers import TWO_PROCESSES, content, read_examples, shar
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("pipeline", "transforms", "tfds_builder", "samples")
+# Extras that bring CUDA on Linux, which no contributor needs.
+CUDA = {"gpu", "pytorch"}
 BESIDE = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
 
 
@@ -57,7 +59,7 @@ def unpack(sdist: Path, folder: Path) -> Path:
 
 
 def make_wheel(source: Path, folder: Path) -> Path:
-    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, source]
+    command: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, source]
     run(*command, cwd=folder, env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"})
     (wheel,) = folder.iterdir()
     return wheel
@@ -86,6 +88,12 @@ def test_the_wheel_holds_all_that_runs_and_nothing_else(checkout: Path, wheel: P
     assert packed == {re.sub("^samples/", "pipeline/samples/", path): data for path, data in runs(checkout).items()}
 
 
+def test_every_package_says_that_it_is_typed(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert packed >= {f"{path.split('/')[0]}/py.typed" for path in packed}
+
+
 def test_packing_twice_gives_the_same(sdist: Path, wheel: Path, tmp_path: Path) -> None:
     """Of the sdist: the same files. Of the wheel: the same bytes."""
     first = unpack(sdist, tmp_path / "first")
@@ -97,9 +105,16 @@ def test_packing_twice_gives_the_same(sdist: Path, wheel: Path, tmp_path: Path) 
 
 def test_extras(wheel: Path) -> None:
     extras = requirements_by_extra(wheel)
-    assert {"gcp", "gpu", "openvino", "cutout", "dev"} <= extras.keys()
-    for extra in extras.keys() - {"gpu"}:
+    assert {"gcp", "gpu", "openvino", "cutout", "pytorch", "dev"} <= extras.keys()
+    for extra in extras.keys() - CUDA:
         assert extras[extra] <= extras["dev"], f"a contributor lacks what {extra} needs"
+
+
+def test_no_extra_for_contributors_brings_cuda(wheel: Path) -> None:
+    extras = requirements_by_extra(wheel)
+    assert "torch" in extras["pytorch"]
+    assert "torch" not in extras["test"] | extras["dev"]
+    assert [name for name in pinned() if re.match("torch|triton|nvidia-|cuda-", name)] == []
 
 
 def test_extras_that_are_written_of(checkout: Path, wheel: Path) -> None:
@@ -110,9 +125,9 @@ def test_extras_that_are_written_of(checkout: Path, wheel: Path) -> None:
 
 
 def test_all_that_is_required_is_pinned(wheel: Path) -> None:
-    pins = dict(re.findall(r"^([\w.-]+)==([^;\s]+)", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE))
-    pins = {normalized(name): version for name, version in pins.items()}
+    pins = pinned()
     asked = [Requirement(line) for line in wheel_metadata(wheel).requires or ()]
+    asked = [one for one in asked if one.name != "torch"]  # which build fits depends on the machine
     assert [f"{one}" for one in asked if not one.specifier.contains(pins.get(normalized(one.name), "none"))] == []
 
 
@@ -188,8 +203,14 @@ def requirements_by_extra(wheel: Path) -> dict[str, set[str]]:
     asked = [Requirement(line) for line in metadata.requires or ()]
     return {
         extra: {one.name for one in asked if one.marker and one.marker.evaluate({"extra": extra})}
-        for extra in metadata.metadata.get_all("Provides-Extra")
+        for extra in metadata.metadata.get_all("Provides-Extra") or ()
     }
+
+
+def pinned() -> dict[str, str]:
+    """Name -> version of all that constraints.txt pins."""
+    pins = re.findall(r"^([\w.-]+)==([^;\s]+)", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
+    return {normalized(name): version for name, version in pins}
 
 
 def normalized(name: str) -> str:

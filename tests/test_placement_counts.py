@@ -58,7 +58,10 @@ def test_sum_of_counts_equals_counts_of_the_concatenation(tmp_path: Path) -> Non
 
 def test_a_dataset_counts_every_example_once(tmp_path: Path) -> None:
     summary = SmallDataset(tmp_path).write_all()
-    counts = summary["small", "train"].placements + summary["small", "test"].placements
+    train, test = (summary["small", split].placements for split in ("train", "test"))
+    assert train is not None
+    assert test is not None
+    counts = train + test
     assert sum(counts.bg_class) == sum(counts.fg_class) == sum(counts.area) == 36
     assert counts.flipped == 18
     assert summary["small_background", "train"].placements is None

@@ -1,6 +1,7 @@
 """Records: what TFDS itself would write, readable back, in both file formats."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,19 @@ MASK = np.where(RGB[..., 0] > 99, np.uint8(255), np.uint8(0))
 RGBA = cutout(12, 8)
 
 
-def example(depth_bits: int | None) -> tuple[Fields, dict[str, object]]:
+def example(depth_bits: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of an example as we write them, and its values as TFDS takes them."""
     depth = np.random.default_rng(0).integers(0, 1 << (depth_bits or 16), (16, 16, 1))
     depth = depth.astype(np.uint8 if depth_bits == 8 else np.uint16)
     numbers = {"bg": 2, "fg": 1, "bg_class": 0, "fg_class": 1, "placement": 19, "example_id": 2**40}
     box = (0.125, 0.25, 0.5, 0.9375)
-    fields = {"fg_bg": encode_rgb(RGB, None), "mask": encode_mask(MASK), "flipped": 1, "bbox": box, **numbers}
+    fields: dict[str, Any] = {
+        "fg_bg": encode_rgb(RGB, None),
+        "mask": encode_mask(MASK),
+        "flipped": 1,
+        "bbox": box,
+        **numbers,
+    }
     values = {
         "fg_bg": RGB,
         "mask": MASK[..., np.newaxis],
@@ -66,10 +73,10 @@ def test_tfds_reads_what_was_written(depth_bits: int | None) -> None:
 
 def test_tfds_reads_the_companions() -> None:
     schema = make_schema()
-    background = {"image": encode_rgb(RGB, None), "id": 2, "class": 1}
+    background: Fields = {"image": encode_rgb(RGB, None), "id": 2, "class": 1}
     read = background_features(schema).deserialize_example_np(serialize_record(background))
     assert np.array_equal(read["image"], RGB)
-    foreground = {"image": encode_rgba(RGBA), "mask": encode_mask(RGBA[..., 3]), "id": 1, "class": 0}
+    foreground: Fields = {"image": encode_rgba(RGBA), "mask": encode_mask(RGBA[..., 3]), "id": 1, "class": 0}
     read = foreground_features(schema).deserialize_example_np(serialize_record(foreground))
     assert np.array_equal(read["image"], RGBA)
     assert np.array_equal(read["mask"][..., 0], RGBA[..., 3])

@@ -80,6 +80,7 @@ def test_summary_tells_of_the_images(dataset: SmallDataset) -> None:
 
 def test_moments_are_of_all_images_before_encoding(dataset: SmallDataset) -> None:
     batch = dataset.batch(0)
+    assert batch.depth is not None
     assert summarize_batch(batch) == {
         "fg_bg": Moments.of(batch.fg_bg),
         "mask": Moments.of(batch.mask[..., np.newaxis]),

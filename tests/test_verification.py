@@ -4,6 +4,7 @@ import io
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -195,7 +196,7 @@ def test_each_field_of_a_record_is_compared(dataset: SmallDataset) -> None:
     example = Example(fields, batch.fg_bg[0], batch.mask[0])
     rules = ExampleRules(lossless=True, depth_bits=16, same_encoder=True)
     depth = np.full((IMAGE_SIZE, IMAGE_SIZE), 700, np.uint16)
-    right = {**fields, "depth": encode_png(depth)}
+    right: dict[str, Any] = {**fields, "depth": encode_png(depth)}
     for decode in (False, True):
         checked = check_example(serialize_record(right), example, rules, decode=decode)
         assert checked.depth is not None

@@ -42,7 +42,7 @@ class Teacher:
     """
 
     def __init__(self, settings: TeacherSettings) -> None:
-        import onnxruntime  # type: ignore[import-untyped]  # needed only for training
+        import onnxruntime  # needed only for training
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = settings.threads

@@ -1,6 +1,7 @@
 """Random networks of the DenseDepth family for tests: a NumPy forward pass and a writer of legacy weights files."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -27,7 +28,7 @@ def write_random_weights(
     *,
     kind: Kind | None = None,
     input_size: tuple[int, int] | None = None,
-    **architecture: object,
+    **architecture: Any,
 ) -> Path:
     """Writes a weights file in the legacy layout for TINY, or TINY with other fields; takes well under a second.
 
@@ -36,7 +37,7 @@ def write_random_weights(
     kind and input_size (width, height) are recorded in the file if given.
     """
     fields = {name: getattr(TINY, name) for name in TINY.__slots__} | architecture
-    layers = describe_layers(DenseDepthArchitecture(**fields))  # type: ignore[arg-type]
+    layers = describe_layers(DenseDepthArchitecture(**fields))
     write_weights(path, layers, random_weights(layers, seed))
     with h5py.File(path, "a") as file:
         if kind:
@@ -69,8 +70,8 @@ def random_weights(layers: tuple[Layer, ...], seed: int = 0) -> Weights:
     low, high = np.quantile(forward(layers, weights, _pictures(random, 128)), (0.05, 0.95))
     scale = (33 - 1.1) / (high - low)
     last = weights[layers[-1].name]
-    last["kernel"] = np.float32(last["kernel"] * scale)
-    last["bias"] = np.float32((last["bias"] - low) * scale + 1.1)
+    last["kernel"] = (last["kernel"] * scale).astype(np.float32)
+    last["bias"] = ((last["bias"] - low) * scale + 1.1).astype(np.float32)
     return weights
 
 

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from apache_beam.io.filesystem import CompressionTypes
@@ -114,7 +115,7 @@ def test_a_transfer_that_ends_early_leaves_nothing(tmp_path: Path, monkeypatch: 
 
 def test_an_interrupted_transfer_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Response(io.BytesIO):
-        headers = {}  # noqa: RUF012
+        headers: ClassVar[dict[str, str]] = {}
 
         def read(self, _size: int | None = -1, /) -> bytes:
             raise KeyboardInterrupt

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +84,7 @@ def test_depth_is_limited_before_it_is_resized() -> None:
 
 def test_predict_is_raw_with_resizing_around_it(loaded: DepthModel) -> None:
     images = pictures(2, 64, 96)
-    y = loaded.raw(images.astype(np.float32) / 255)
+    y = loaded.raw(images.astype(np.float32) / np.float32(255))
     assert (y.dtype, y.shape) == (np.float32, (2, 32, 48))
     depth = loaded.predict(images)
     assert (depth.dtype, depth.shape) == (np.float32, (2, 64, 96))
@@ -134,15 +136,15 @@ def test_same_bytes_from_every_thread_and_run(loaded: DepthModel, tiny: Path, en
 
 
 def test_results_are_the_callers_own(loaded: DepthModel) -> None:
-    inputs = np.float32(pictures(1, 64, 96)) / 255
+    inputs = pictures(1, 64, 96).astype(np.float32) / np.float32(255)
     first = loaded.raw(inputs)
     kept = first.copy()
-    loaded.raw(1 - inputs)
+    loaded.raw(np.float32(1) - inputs)
     np.testing.assert_array_equal(first, kept)
 
 
 def test_fingerprint_without_and_with_the_network(tiny: Path, engine: str) -> None:
-    options = {"engine": engine, "precision": "float32", "input_size": (96, 64), "batch_size": 3}
+    options: dict[str, Any] = {"engine": engine, "precision": "float32", "input_size": (96, 64), "batch_size": 3}
     fingerprint = depth_model_fingerprint(tiny, **options)
     assert fingerprint == {
         "weights": "tiny.h5",
@@ -183,14 +185,16 @@ def test_the_default_size_is_the_published_one(tiny: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("function", [depth_model_fingerprint, load_depth_model])
-def test_options_that_are_refused(tiny: Path, function, options: dict, expected: str) -> None:
+def test_options_that_are_refused(
+    tiny: Path, function: Callable[..., object], options: dict[str, Any], expected: str
+) -> None:
     with pytest.raises(InputError) as caught:
         function(tiny, **options)
     assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize("function", [depth_model_fingerprint, depth_model_kind, load_depth_model])
-def test_weights_that_are_refused(tmp_path: Path, function) -> None:
+def test_weights_that_are_refused(tmp_path: Path, function: Callable[..., object]) -> None:
     page = tmp_path / "nyu.h5"
     page.write_text("<!doctype html><html></html>")
     with pytest.raises(InputError, match=r"nyu\.h5: this is an HTML page"):
@@ -200,7 +204,9 @@ def test_weights_that_are_refused(tmp_path: Path, function) -> None:
 
 
 @pytest.mark.parametrize("function", [depth_model_fingerprint, load_depth_model])
-def test_a_missing_extra_names_its_command(tiny: Path, function, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_names_its_command(
+    tiny: Path, function: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(model.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError) as caught:
         function(tiny, engine="openvino")
@@ -253,7 +259,7 @@ def test_pictures_are_resized_as_pillow_does(size: tuple[int, int]) -> None:
 
     rows, columns = np.mgrid[: size[0], : size[1]] / max(size)
     waves = np.stack([np.sin(9 * rows + 5 * columns), np.cos(11 * columns), rows - columns], axis=-1)
-    picture = np.uint8(np.round((waves + 1) / 2 * 255))
+    picture = np.round((waves + 1) / 2 * 255).astype(np.uint8)
     expected = np.asarray(Image.fromarray(picture).resize((96, 64), Image.Resampling.BILINEAR))
     difference = np.abs(resize_pictures(picture[None], (96, 64))[0].astype(int) - expected)
     assert difference.max() <= 1
@@ -286,6 +292,7 @@ def test_memory_stays_below_two_gigabytes(tmp_path: Path, engine: str) -> None:
     code = f"""
 import numpy as np
 from pathlib import Path
+from typing import Any
 from transforms.depth_models import load_depth_model
 load_depth_model({str(path)!r}, engine={engine!r}).predict(np.zeros((3, 224, 224, 3), np.uint8))
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])

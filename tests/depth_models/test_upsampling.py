@@ -1,10 +1,14 @@
 """Upsampling with aligned corners against two references that share no code with it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
 from transforms.depth_models.densedepth import Layer
+
+Doubling = Callable[[np.ndarray], np.ndarray]
 
 SIZES = [(1, 1), (1, 4), (2, 3), (5, 8), (7, 7), (8, 12), (15, 20)]
 
@@ -50,7 +54,7 @@ def by_scipy(x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("reference", [by_torch, by_scipy])
 @pytest.mark.parametrize("engine", [by_keras, by_openvino])
-def test_doubling_aligns_corners(engine, reference, size) -> None:
+def test_doubling_aligns_corners(engine: Doubling, reference: Doubling, size: tuple[int, int]) -> None:
     x = pictures(*size)
     doubled = engine(x)
     assert doubled.shape == (2, 2 * size[0], 2 * size[1], 3)

@@ -1,7 +1,7 @@
 """Inputs that the end-to-end tests share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def content_of() -> Callable[[str], dict[str, bytes]]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _importable_by_workers():
+def _importable_by_workers() -> Iterator[None]:
     """Worker processes start with nothing but the environment."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(ROOT)

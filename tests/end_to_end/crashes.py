@@ -55,7 +55,7 @@ def _paths(arguments: tuple[Any, ...]) -> Iterator[str]:
             path = os.fspath(name)
             if not path.startswith("/") and folders:
                 try:
-                    path = os.readlink(f"/proc/self/fd/{folders[-1]}") + "/" + path
+                    path = os.readlink(f"/proc/self/fd/{folders[-1]}") + "/" + path  # noqa: PTH115  # PathLike would be audited, too
                 except OSError:
                     continue
             yield path

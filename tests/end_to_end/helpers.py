@@ -85,13 +85,14 @@ def build(data_dir: Path | str, inputs: Inputs, *flags: str) -> int:
 
 def start(*arguments: str, environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
     """The command as a process group of its own, with the project importable by it and its workers."""
+    defaults: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": _let_interrupt}
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
         start_new_session=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": _let_interrupt} | options,
+        **defaults | options,
     )
 
 

@@ -393,7 +393,9 @@ def test_plan_counts_and_writes_nothing(inputs: Inputs, tmp_path: Path, capfd: p
     assert not data_dir.exists()
     assert content(tmp_path) == before
 
-    planned = _bytes(re.search(r"About ([\d.]+ \w+) in 9 shards", out)[1])
+    told = re.search(r"About ([\d.]+ \w+) in 9 shards", out)
+    assert told is not None
+    planned = _bytes(told[1])
     assert commands.run(["build", *inputs.flags, *flags]) == 0
     made = sum(path.stat().st_size for path in shard_files(data_dir))
     assert planned == pytest.approx(made, rel=0.1)

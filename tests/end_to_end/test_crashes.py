@@ -1,5 +1,6 @@
 """Killed before every single change to the disk, and run again: always the same bytes in the end."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory, two_pairs: Inputs) -> Pat
 def crash_everywhere(
     folder: Path, reset: Callable[[], None], command: Callable[[], int], check: Callable[[], None]
 ) -> list[str]:
-    """Run a command once for each of its changes below a folder, prevent that one and all later ones, and run it again."""
+    """Run a command once for each of its changes below a folder: prevent that one and all later ones, run it again."""
     reset()
     with killed_after(None, folder) as all_changes:
         assert command() == 0
@@ -115,10 +116,8 @@ def test_what_was_overwritten_is_never_resumed(two_pairs: Inputs, complete: Path
         emptied(data_dir)
         shutil.copytree(other, data_dir)
         with killed_after(number, data_dir) as tried:
-            try:
+            with contextlib.suppress(KilledError):
                 build(data_dir, two_pairs, *FLAGS, "--overwrite")
-            except KilledError:
-                pass
         if any("tfrecord-00000-of-00002" in change and "rename" in change for change in tried[:number]):
             break
         # Before the new claim is there the old dataset is; after that it is deleted to the end.

@@ -375,6 +375,7 @@ def u2netp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_what_is_pasted_on_a_photograph_is_found_again(
     u2netp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

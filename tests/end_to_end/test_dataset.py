@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
@@ -200,7 +201,7 @@ def read_by_tfds(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def digest(array: np.ndarray) -> str:
+def digest(array: npt.ArrayLike) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
@@ -221,7 +222,7 @@ def test_tfds_reads_every_example_without_our_code(read_by_tfds: dict[str, Any],
             "fg_class": [[], "int64", digest(np.int64(example["fg_class"]))],
             "flipped": [[], "bool", digest(np.bool_(example["flipped"]))],
             "placement": [[], "int32", digest(np.int32(example["placement"]))],
-            "bbox": [[4], "float32", digest(np.float32(example["bbox"]))],
+            "bbox": [[4], "float32", digest(np.array(example["bbox"], np.float32))],
             "example_id": [[], "int64", digest(np.int64(example["example_id"]))],
         }
 

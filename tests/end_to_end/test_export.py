@@ -357,8 +357,12 @@ def test_killed_processes(kind: str, moments: list[str], inputs: Inputs, tmp_pat
     output = tmp_path / "out"
     command = ("export", str(dataset_folder(tmp_path)), f"--format={kind}", f"--output={output}")
     for moment in moments:
+
+        def happened(moment: str = moment) -> bool:
+            return any(output.glob(moment))
+
         process = start(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        stop_when(process, signal.SIGKILL, lambda moment=moment: any(output.glob(moment)))
+        stop_when(process, signal.SIGKILL, happened)
         assert_nothing_half(output, whole)
     assert export(tmp_path, kind, output) == 0
     assert content(output) == whole
@@ -423,7 +427,7 @@ def test_a_second_export_to_the_same_folder_is_refused(
     data_dir: Path, exported: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rename = Path.replace
-    told = []
+    told: list[str] = []
 
     def replace(path: Path, target: Path) -> Path:
         if not told:

@@ -93,7 +93,7 @@ def test_it_sees_scenes_and_cut_outs(rows: list[dict]) -> None:
     # in the model card.
     margins, ramps = [], []
     for row in rows:
-        inverse = 1000 / decoded(row["depth"]).astype(np.float32)
+        inverse = np.float32(1000) / decoded(row["depth"]).astype(np.float32)
         mask = decoded(row["mask"])
         margins.append(contrast(inverse, None, region_map(mask, mask.shape[::-1])).margin)
         ramps.append(spearman(inverse, vertical_ramp(*inverse.shape)))

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -538,7 +538,7 @@ def test_files_that_may_not_grow(uninterrupted: Path, inputs: Inputs, tmp_path: 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with room for some of the shards."""
     folder = tmp_path / "disk"
     folder.mkdir()

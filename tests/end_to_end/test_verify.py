@@ -203,7 +203,10 @@ def test_depth_is_predicted_again_if_its_model_is_named(
     assert "depth: 40 spread over the shards predicted again: 40 are equal bit for bit" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("workers", [TWO_THREADS, TWO_PROCESSES], ids=["threads", "processes"])
+@pytest.mark.parametrize(
+    "workers",
+    [pytest.param(TWO_THREADS, id="threads"), pytest.param(TWO_PROCESSES, id="processes", marks=pytest.mark.slow)],
+)
 def test_any_number_of_workers(original: Copy, workers: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
     assert verify(original, *workers) == 0
     assert "records: 80 of 80" in capfd.readouterr().out

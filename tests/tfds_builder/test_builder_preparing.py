@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,7 @@ def test_what_the_command_has_not_finished_is_not_built_over(
     assert made_at(tmp_path) == before
 
 
-RESUMABLE = {"placements": 6, "examples_per_shard": 12, "jpeg_quality": "png"}
+RESUMABLE: dict[str, Any] = {"placements": 6, "examples_per_shard": 12, "jpeg_quality": "png"}
 
 PREPARE = """
 import json, sys
@@ -330,7 +331,7 @@ class TestRefused:
     """What cannot be built is told in one sentence, and nothing is written."""
 
     @pytest.fixture(autouse=True)
-    def _nothing_written(self, tmp_path: Path):
+    def _nothing_written(self, tmp_path: Path) -> Iterator[None]:
         yield
         assert not list(tmp_path.rglob("fg_bg_depth*"))
 

@@ -284,7 +284,7 @@ def test_boxes_are_those_of_the_new_masks(seed: tuple[int, int]) -> None:
     changed = reading.augment_space(slope_example(), seed, smallest_crop=0.3)
     rows, columns = np.nonzero(changed["mask"].numpy()[..., 0])
     expected = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1] if len(rows) else [0, 0, 0, 0]
-    np.testing.assert_array_equal(changed["bbox"], np.float32(expected) / 32)
+    np.testing.assert_array_equal(changed["bbox"], np.array(expected, np.float32) / 32)
 
 
 def test_boxes_are_computed_as_they_are_stored(metric: SmallDataset) -> None:

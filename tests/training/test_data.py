@@ -168,7 +168,7 @@ def test_each_epoch_contains_every_composite_once(data: Path) -> None:
 
 
 def test_targets_are_converted_to_metres_by_the_common_formula() -> None:
-    metres = depth_from_output(output_from_inverse(np.float32([0, 0.6, 1.2])))
+    metres = depth_from_output(output_from_inverse(np.array([0, 0.6, 1.2], np.float32)))
     np.testing.assert_allclose(metres, [10, 10 / 5.5, 1], rtol=1e-6)
 
 

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -20,7 +22,11 @@ def folder(tmp_path: Path) -> Path:
     root = tmp_path / "nyu"
     kitchen = root / "data" / "nyu2_train" / "kitchen"
     kitchen.mkdir(parents=True)
-    depths = [np.full((48, 64), 51, np.uint8), np.full((48, 64), 2500, np.uint16), np.full((48, 64), 255, np.uint8)]
+    depths: list[npt.NDArray[Any]] = [
+        np.full((48, 64), 51, np.uint8),
+        np.full((48, 64), 2500, np.uint16),
+        np.full((48, 64), 255, np.uint8),
+    ]
     depths[2][:, :32] = 0
     for index, depth in enumerate(depths):
         Image.fromarray(np.full((48, 64, 3), (250, 60 * index, 0), np.uint8)).save(kitchen / f"{index}.png")
@@ -68,6 +74,7 @@ def test_missing_files_are_named(folder: Path) -> None:
         find_pairs(folder)
 
 
+@pytest.mark.slow
 def test_command_line_trains_and_exports_metric_weights(folder: Path, tmp_path: Path) -> None:
     run, weights = tmp_path / "run", tmp_path / "own.h5"
     small = "--input_size 64x64 --blocks 1 1 1 1 --growth_rate 4 --stem_filters 8 --decoder_filters 32 --batch 2"

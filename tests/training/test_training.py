@@ -79,8 +79,9 @@ def test_exported_weights_give_the_same_depth(trained: tuple[keras.Model, Path],
     assert model.kind == "relative"
     assert model.input_size == (SIZE, SIZE)
     images = batch_of(9)[0]
-    output = network(images.astype(np.float32) / 255, training=False).numpy()[..., 0]
-    np.testing.assert_allclose(model.raw(images.astype(np.float32) / 255), output, rtol=2e-3, atol=1e-2)
+    inputs = images.astype(np.float32) / np.float32(255)
+    output = network(inputs, training=False).numpy()[..., 0]
+    np.testing.assert_allclose(model.raw(inputs), output, rtol=2e-3, atol=1e-2)
     expected = depth_from_output(output)
     assert np.abs(model.predict(images)[:, ::2, ::2].mean() - expected.mean()) < 0.05
 
@@ -111,7 +112,7 @@ def test_schedule_by_steps_and_by_minutes() -> None:
 
 def test_apply_colours_multiplies_by_the_matrix() -> None:
     images = np.full((1, 2, 2, 3), (10, 20, 250), np.uint8)
-    matrix = np.float32([[[0, 1, 0, 0], [2, 0, 0, 5], [0, 0, 1, 100]]])
+    matrix = np.array([[[0, 1, 0, 0], [2, 0, 0, 5], [0, 0, 1, 100]]], np.float32)
     result = apply_colours(tf.constant(images), tf.constant(matrix)).numpy()
     np.testing.assert_allclose(result[0, 0, 0], [20 / 255, 25 / 255, 1], rtol=1e-6)
 

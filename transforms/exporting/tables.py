@@ -178,7 +178,7 @@ def encode_mask(png: bytes, image_size: int) -> tuple[int, dict[str, Any]]:
     Raises:
         DecodeError: the picture is no such mask.
     """
-    from pycocotools import mask as coco  # type: ignore[import-untyped]  # an optional dependency
+    from pycocotools import mask as coco  # an optional dependency
 
     mask = PictureForm("PNG", np.uint8, (image_size, image_size)).decode(png)
     run_lengths = coco.encode(np.asfortranarray((mask > 0).astype(np.uint8)))
