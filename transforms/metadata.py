@@ -24,7 +24,7 @@ from transforms.companions import SPLIT
 from transforms.placement_counts import PlacementCounts, no_placements
 from transforms.shards import DatasetFiles, FieldSummary
 from transforms.stages import Stage
-from transforms.statistics import Moments
+from transforms.statistics import Integers, Moments
 from transforms.summary import BuildSummary, ShardRecord, SplitSummary
 
 _STAGE = Stage("WriteMetadata")
@@ -107,11 +107,13 @@ def rehearse_metadata(metadata: DatasetMetadata, splits: dict[str, int]) -> None
         metadata: what they are made from.
         splits: examples of each split.
     """
-    depth_type = {None: None, 8: np.uint8, 16: np.uint16}[metadata.schema.depth_bits]
-    kinds = {"fg_bg": np.zeros((1, 3), np.uint8), "mask": np.zeros((1, 1), np.uint8)}
-    fields = {name: FieldSummary(0, Moments.of(pixels)) for name, pixels in kinds.items()}
-    if depth_type is not None:
-        fields["depth"] = FieldSummary(0, Moments.of(np.zeros((1, 1), depth_type)))
+    fields = {
+        "fg_bg": FieldSummary(0, Moments.of(np.zeros((1, 3), np.uint8))),
+        "mask": FieldSummary(0, Moments.of(np.zeros((1, 1), np.uint8))),
+    }
+    if bits := metadata.schema.depth_bits:
+        depth: Integers = np.zeros((1, 1), np.uint8) if bits == 8 else np.zeros((1, 1), np.uint16)
+        fields["depth"] = FieldSummary(0, Moments.of(depth))
     counts = no_placements(len(metadata.schema.backgrounds.classes), len(metadata.schema.foregrounds.classes))
     summary: BuildSummary = {
         (metadata.files.name, name): _rehearsed_split(metadata.files, name, examples, fields, counts)
