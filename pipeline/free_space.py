@@ -53,8 +53,8 @@ def describe_lack_of_space(plan: BuildPlan, expected: Callable[[], float], *, fi
         return None
     return (
         f"Warning: about {format_bytes(needed)} are going to be written and {format_bytes(free)} are free in"
-        f" {data_dir}; free space there or name another --data_dir (a build that fills the disk stops, and the same command resumes"
-        " it)."
+        f" {data_dir}; free space there or name another --data_dir (a build that fills the disk stops, and the"
+        " same command resumes it)."
     )
 
 
