@@ -14,6 +14,7 @@ from tqdm import tqdm
 from pipeline import graph, resume
 from pipeline.build_plan import BuildPlan, make_plan
 from pipeline.console import quiet_libraries
+from pipeline.free_space import describe_lack_of_space, expected_bytes
 from pipeline.options import NO_DEPTH, BuildOptions
 from pipeline.progress import shown_progress
 from pipeline.resume import Work, open_dataset, opened_dataset
@@ -61,6 +62,10 @@ def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions, *, o
                 print(f"{plan.files.directory} is complete already.", file=sys.stderr)
                 return plan
             announce(plan, work)
+            if lack := describe_lack_of_space(
+                plan, lambda: expected_bytes(plan), finished_examples=work.finished_examples
+            ):
+                print(lack, file=sys.stderr)
             if own_process:
                 share_processors(plan, pipeline_options)
             try:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from pipeline.build_plan import BuildPlan
 from pipeline.console import quiet_libraries
 from pipeline.dataflow_estimate import Fleet, Job, describe_fleet, estimate_fleet, make_fleet, service_accelerator
+from pipeline.free_space import RECORD_FRAME, describe_lack_of_space, sample_placements
 from pipeline.options import BuildOptions
 from pipeline.run_build import checked_plan, share_processors
 from pipeline.runner import beam_options, is_dataflow
@@ -29,14 +30,11 @@ from transforms.depth import predict_depth
 from transforms.depth_models import depth_model_operations
 from transforms.encoding import encode_example
 from transforms.pictures import Pixels
-from transforms.placements import draw_placements
 from transforms.records import Value, serialize_record
 from transforms.shards import summarize_batch
 
 _SAMPLE = 64
 _PICTURES = 8
-# What a TFRecord adds to every record.
-_RECORD_FRAME = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +117,7 @@ def dataflow_job(plan: BuildPlan, estimate: Estimate) -> Job:
 
 def measure(plan: BuildPlan) -> Estimate:
     """Make a few examples, spread over the whole dataset, and measure them."""
-    size = plan.layout.product.size
-    ids = np.unique(np.linspace(0, size - 1, min(_SAMPLE, size)).astype(np.int64))
-    placements = draw_placements(plan.layout, plan.rules, ids)
+    placements = sample_placements(plan, _SAMPLE)
     assets = Assets(plan.asset_paths, plan.options.picture_memory)
     settings = plan.depth_settings
     model = settings.load() if settings else None
@@ -161,7 +157,7 @@ def measure(plan: BuildPlan) -> Estimate:
     return Estimate(
         made=len(placements),
         kind_bytes={kind: float(np.mean([len(fields[kind]) for fields in encoded])) for kind in kinds},  # type: ignore[arg-type]
-        record_bytes=float(np.mean([len(record) for record in records])) + _RECORD_FRAME,
+        record_bytes=float(np.mean([len(record) for record in records])) + RECORD_FRAME,
         composite_seconds=composite_seconds / len(placements),
         pictures=pictures,
         picture_seconds=picture_seconds,
@@ -228,5 +224,7 @@ def describe_plan(plan: BuildPlan, estimate: Estimate) -> str:
             f"  Not all pictures fit in memory: {estimate.pictures:.2f} of an example's two are decoded again, in"
             f" {estimate.picture_seconds * 1000:,.1f} ms each. Fewer or smaller pictures take less."
         )
+    if lack := describe_lack_of_space(plan, lambda: estimate.record_bytes * size):
+        lines.append(f"  {lack}")
     lines += [f"  Left out: {bad}" for bad in plan.skipped]
     return "\n".join(lines)

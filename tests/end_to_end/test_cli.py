@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -602,3 +604,65 @@ def test_manifest_knows_the_program(inputs: Inputs, tmp_path: Path, monkeypatch:
     path.write_text(json.dumps(manifest))
     assert build(tmp_path, inputs, *FLAGS) == 0
     assert commands.run(["verify", str(dataset_folder(tmp_path))]) == 0
+
+
+def leave_free(monkeypatch: pytest.MonkeyPatch, free: int) -> list[Path]:
+    """Let the disk have so many bytes left; the folders that are asked for."""
+    asked: list[Path] = []
+
+    def usage(folder: Path) -> Any:
+        asked.append(folder)
+        return SimpleNamespace(free=free)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    return asked
+
+
+@pytest.mark.parametrize("command", ["plan", "build"])
+def test_a_disk_that_is_too_small_is_told_and_not_refused(
+    command: str, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = [command, *inputs.flags, *FLAGS, f"--data_dir={tmp_path}/not/there"]
+    asked = leave_free(monkeypatch, 70_000)
+    assert commands.run(flags) == 0
+    out, err = capfd.readouterr()
+    (line,) = (line for line in (out + err).splitlines() if "Warning" in line)
+    told = rf" *Warning: about ([\d.]+ \w+) are going to be written and 70.0 kB are free in {tmp_path}/not/there; free"
+    expected = _bytes(re.match(told, line)[1])
+    (folder,) = asked
+    assert folder == tmp_path if command == "plan" else folder.is_relative_to(tmp_path)
+    if command == "build":
+        made = sum(path.stat().st_size for path in shard_files(tmp_path / "not/there"))
+        assert expected == pytest.approx(made, rel=0.1)
+
+
+def test_a_disk_that_is_large_enough_is_not_mentioned(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    leave_free(monkeypatch, 400_000)  # less than its pixels, more than its files
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    out, err = capfd.readouterr()
+    assert "Warning" not in out + err
+
+
+def test_only_what_is_left_to_make_must_fit(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(resume, "close_dataset", lambda _: None)
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    monkeypatch.undo()
+    for path in (*shard_files(tmp_path)[6:], dataset_folder(tmp_path) / "manifest.json"):
+        path.unlink()
+    leave_free(monkeypatch, 70_000)
+    assert build(tmp_path, inputs, *FLAGS) == 0
+    err = capfd.readouterr().err
+    assert "Going on after 60 finished examples" in err
+    assert "Warning" not in err
+
+
+def test_disks_elsewhere_are_not_measured(
+    inputs: Inputs, store: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert leave_free(monkeypatch, 0) == []
+    assert commands.run(["plan", *inputs.flags, *FLAGS, f"--data_dir={store}/data"]) == 0
+    assert "Warning" not in capfd.readouterr().out

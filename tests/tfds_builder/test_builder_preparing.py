@@ -65,6 +65,13 @@ def by_builder(tmp_path_factory: pytest.TempPathFactory, manual_dir: Path) -> tf
     return prepare(tmp_path_factory.mktemp("by_builder"), small_config(), manual_dir)
 
 
+def test_a_dataset_among_its_inputs_is_refused(manual_dir: Path, tmp_path: Path) -> None:
+    photos = shutil.copytree(manual_dir / "backgrounds", tmp_path / "photos")
+    with pytest.raises(InputError, match=r"--data_dir: the dataset's folder .* and --backgrounds .* lie in each other"):
+        prepare(photos / "data", small_config(backgrounds=str(photos)), manual_dir)
+    assert not (photos / "data/fg_bg_depth").exists()
+
+
 def test_the_same_shards_as_by_the_command(by_builder: tfds.core.DatasetBuilder, by_command: Path) -> None:
     for name in NAMES:
         expected = shards(dataset_folder(by_command, name))
