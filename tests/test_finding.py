@@ -41,6 +41,12 @@ def test_spans_are_all_shards_once_and_in_order(shards: int, test_fraction: floa
         assert sum(place.stop - place.start for place in places) == span.examples
 
 
+def files_in(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetFiles:
+    """An empty dataset on the disk or in an object store."""
+    monkeypatch.setenv(object_store.FOLDER_VARIABLE, str(folder))
+    return DatasetFiles(str(folder) if place == "disk" else "store://bucket", "many", "1.0.0", "tfrecord")
+
+
 def make_many(files: DatasetFiles) -> None:
     """Some of 2500 shards, and other files with names like theirs."""
     names = [files.shard_name("train", index, 2500) for index in (0, 999, 1000, 1001, 1999, 2000)]
@@ -51,9 +57,7 @@ def make_many(files: DatasetFiles) -> None:
 
 @pytest.mark.parametrize("place", ["disk", "store"])
 def test_spans_are_found_without_their_neighbours(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(object_store.FOLDER_VARIABLE, str(tmp_path / "store"))
-    layout = layout_of(2500)
-    files = DatasetFiles(str(tmp_path) if place == "disk" else "store://bucket", "many", "1.0.0", "tfrecord")
+    layout, files = layout_of(2500), files_in(place, tmp_path, monkeypatch)
     assert [find_finished(files, span) for span in shard_spans(layout)] == [{}, {}, {}]
     make_many(files)
     listed: list[int] = []
@@ -76,9 +80,7 @@ def test_spans_are_found_without_their_neighbours(place: str, tmp_path: Path, mo
 
 @pytest.mark.parametrize("place", ["disk", "store"])
 def test_counting_many_lists_a_local_folder_once(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(object_store.FOLDER_VARIABLE, str(tmp_path / "store"))
-    layout = layout_of(2500)
-    files = DatasetFiles(str(tmp_path) if place == "disk" else "store://bucket", "many", "1.0.0", "tfrecord")
+    layout, files = layout_of(2500), files_in(place, tmp_path, monkeypatch)
     examples = FinishedExamples(files, layout)
     assert examples.count() == 0
     make_many(files)
