@@ -20,6 +20,7 @@ from transforms.cutting.models import Model, load_model
 from transforms.encoding import encode_rgba
 from transforms.pictures import MASK_THRESHOLD, PictureError, Pixels, decode_picture
 from transforms.stages import Stage
+from transforms.stored_pictures import PictureForm
 
 _STAGE = Stage("CutOutPhotos")
 
@@ -28,6 +29,7 @@ WORKING_SIDE = 1024
 
 # Longest side on contact sheets.
 _THUMBNAIL_SIDE = 128
+THUMBNAIL = PictureForm("PNG", np.uint8, (0, 0, 4), longest_side=_THUMBNAIL_SIDE)
 
 # A process works on one photograph of more pixels than this at a time, whatever its number of threads: each needs up to
 # 20 bytes a pixel.
