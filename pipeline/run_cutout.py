@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
-import cv2
 import numpy as np
 
 from pipeline.console import quiet_libraries
@@ -26,7 +25,7 @@ from pipeline.runner import beam_options, is_local, made_pipeline, submit, told_
 from transforms import filesystems
 from transforms.card_pictures import pictures_sheet
 from transforms.claims import Claim, Wording
-from transforms.cutting.cut_out import CutOutPhotos, CutoutSettings
+from transforms.cutting.cut_out import THUMBNAIL, CutOutPhotos, CutoutSettings
 from transforms.cutting.files import CutoutFiles, Photo, Record
 from transforms.cutting.models import network_sha256
 from transforms.errors import InputError, RunError
@@ -34,6 +33,7 @@ from transforms.inputs import BadInput, find_overlap, find_pictures
 from transforms.metadata import to_json
 from transforms.pictures import Pixels
 from transforms.recipe import fingerprint
+from transforms.stored_pictures import DecodeError
 
 # Beside the cut-outs, in the folder that `build` passes over.
 _RESULTS = "results.csv"
@@ -274,8 +274,12 @@ def _thumbnail(record: Record) -> Pixels:
     """RGBA, and nothing but transparent where nothing was found."""
     if not record.has_cutout:
         return np.zeros((1, 1, 4), np.uint8)
-    pixels = cv2.imdecode(np.frombuffer(record.thumbnail, np.uint8), cv2.IMREAD_UNCHANGED)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+    try:
+        return THUMBNAIL.decode(record.thumbnail)
+    except DecodeError as error:
+        raise RunError(
+            f"The thumbnail in the record of {record.label} {error}; delete the record and run the same command again."
+        ) from error
 
 
 def _summarize(files: CutoutFiles, summary: dict[str, Any]) -> str:

@@ -240,3 +240,45 @@ class _Full:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "endless", "folder"):
+        with pytest.raises(OSError, match="is no plain file"):
+            filesystems.read_bytes(str(tmp_path / name))
+    with pytest.raises(OSError, match="null"):
+        filesystems.read_bytes(f"{tmp_path}/a\0b")
+
+
+def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(10))
+    assert filesystems.read_bytes(str(tmp_path / "file"), most=10) == bytes(10)
+    with pytest.raises(OSError, match="has 10 bytes"):
+        filesystems.read_bytes(str(tmp_path / "file"), most=9)
+
+
+def test_a_dangling_link_hides_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "a0").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a1").write_bytes(bytes(3))
+    (tmp_path / "a2").symlink_to("a2")
+    (tmp_path / "a3").mkdir()
+    assert filesystems.list_prefix(str(tmp_path), "a") == {"a1": 3}
+
+
+def test_links_that_lead_out_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "in").mkdir(parents=True)
+    (folder / "out").symlink_to(tmp_path)
+    (folder / "loop").symlink_to("loop")
+    (tmp_path / "alias").symlink_to(folder)
+    for name in ("a", "in/a", "new/a"):
+        filesystems.check_inside(str(folder), str(folder / name))
+        filesystems.check_inside(str(tmp_path / "alias"), str(tmp_path / "alias" / name))
+    for name in ("out/a", "../a", "in/../../a"):
+        with pytest.raises(InputError, match="remove the link"):
+            filesystems.check_inside(str(folder), str(folder / name))
+    with pytest.raises(InputError, match="remove the link"):
+        filesystems.check_inside(str(folder), str(folder / "loop/a"))

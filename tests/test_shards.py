@@ -123,7 +123,7 @@ def test_the_summary_is_there_before_the_shard(dataset: SmallDataset, monkeypatc
 
 def test_summaries_survive_json(dataset: SmallDataset) -> None:
     summary = dataset.write(0)
-    summary.fields["fg"] = FieldSummary(7, None)
+    summary.fields["image"] = FieldSummary(7, None)
     assert ShardSummary.from_json(summary.to_json()) == summary
 
 
@@ -132,7 +132,7 @@ def test_finished_shards_are_summed_from_their_summaries(dataset: SmallDataset) 
     assert read_summary(dataset.files, summary.file, summary.size) == summary
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b"5", b'{"dataset": "small"}', b"\xff"])
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b"5", b"[" * 9999, b'{"dataset": "small"}', b"\xff"])
 def test_a_damaged_summary_is_none(dataset: SmallDataset, content: bytes | None) -> None:
     summary = dataset.write(0)
     path = Path(dataset.files.summary_path(summary.file))

@@ -8,6 +8,8 @@ SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
 _PNG = SIGNATURES["PNG"]
 _START_OF_IMAGE = 2
 _PNG_HEADER = struct.Struct(">I4sIIBB")
+_CHUNK = struct.Struct(">I4s")
+_CHUNK_CRC_BYTES = 4
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 
 # Of JPEG, ITU-T T.81 table B.1: those that start a frame, and those that have no length.
@@ -27,10 +29,11 @@ class PictureHeader(NamedTuple):
 
 
 def read_header(data: bytes) -> PictureHeader | None:
-    """The header of a picture, or None if this is neither a PNG nor a JPEG or ends before its size.
+    """The header of a picture, or None if this is neither a PNG nor a JPEG or is cut off.
 
-    >>> read_header(b"\\x89PNG\\r\\n\\x1a\\n" + bytes([0, 0, 0, 13]) + b"IHDR" + bytes([0, 0, 0, 7, 0, 0, 0, 5, 8, 2]))
-    PictureHeader(kind='PNG', width=7, height=5, channels=3, bits=8)
+    >>> jpeg = b"\\xff\\xd8\\xff\\xc0" + bytes([0, 17, 8, 0, 5, 0, 7, 3])
+    >>> read_header(jpeg)
+    PictureHeader(kind='JPEG', width=7, height=5, channels=3, bits=8)
     """
     if data.startswith(_PNG):
         return _png_header(data)
@@ -41,9 +44,20 @@ def _png_header(data: bytes) -> PictureHeader | None:
     if len(data) < len(_PNG) + _PNG_HEADER.size:
         return None
     length, name, width, height, bits, colour = _PNG_HEADER.unpack_from(data, len(_PNG))
-    if length != 13 or name != b"IHDR" or colour not in _PNG_CHANNELS:
+    if length != 13 or name != b"IHDR" or colour not in _PNG_CHANNELS or not _has_all_chunks(data):
         return None
     return PictureHeader("PNG", width, height, _PNG_CHANNELS[colour], bits)
+
+
+def _has_all_chunks(data: bytes) -> bool:
+    """OpenCV reserves as much memory as a chunk says it has, up to 4 GB, and fills it with zeros if it ends early."""
+    position = len(_PNG)
+    while position + _CHUNK.size <= len(data):
+        length, name = _CHUNK.unpack_from(data, position)
+        position += _CHUNK.size + length + _CHUNK_CRC_BYTES
+        if name == b"IEND":
+            return position <= len(data)
+    return False
 
 
 def _jpeg_header(data: bytes) -> PictureHeader | None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.depth_models.helpers import TINY, random_weights, write_random_weights, write_weights
 from transforms.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
-from transforms.depth_models.weights import inspect_weights, read_weights
+from transforms.depth_models.weights import ATTRIBUTE_INPUT_SIZE, inspect_weights, read_weights
 from transforms.errors import InputError
 
 LAYERS = describe_layers(TINY)
@@ -211,3 +211,17 @@ def test_numbers_that_are_not_finite(copy: Path) -> None:
     inspect_weights(copy, "w.h5")
     with pytest.raises(InputError, match="layer bn: beta holds values that are not finite"):
         read_weights(copy, "w.h5", LAYERS)
+
+
+@pytest.mark.parametrize("size", [(0, 64), (-64, 64), (64, 10**9), (64,), "large"])
+def test_an_input_size_that_cannot_be(copy: Path, size: object) -> None:
+    with h5py.File(copy, "a") as file:
+        file.attrs[ATTRIBUTE_INPUT_SIZE] = size
+    assert message(copy)
+
+
+def test_names_that_are_no_text(copy: Path) -> None:
+    """What one flipped bit in a name made: an error of the decoder."""
+    with h5py.File(copy, "a") as file:
+        file["model_weights"].attrs["layer_names"] = np.array([b"conv\xff"])
+    assert "damaged" in message(copy)

@@ -1,4 +1,4 @@
-"""Damaged weights files. A process of its own reads them: the library for HDF5 is written in C."""
+"""Damaged weights files."""
 
 import contextlib
 from pathlib import Path

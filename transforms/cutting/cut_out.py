@@ -20,6 +20,7 @@ from transforms.cutting.review import NOTHING_FOUND, review_flags
 from transforms.encoding import encode_rgba
 from transforms.pictures import MASK_THRESHOLD, PictureError, Pixels, decode_picture
 from transforms.stages import Stage
+from transforms.stored_pictures import PictureForm
 
 _STAGE = Stage("CutOutPhotos")
 
@@ -29,6 +30,7 @@ WORKING_SIDE = 1024
 
 # Longest side of the thumbnails on contact sheets.
 _THUMBNAIL_SIDE = 128
+THUMBNAIL = PictureForm("PNG", np.uint8, (0, 0, 4), longest_side=_THUMBNAIL_SIDE)
 
 # A process cuts out only one photograph with more pixels than this at a time, because each needs up to 20 bytes per
 # pixel.

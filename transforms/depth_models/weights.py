@@ -30,6 +30,7 @@ Weights = dict[str, dict[str, npt.NDArray[np.float32]]]
 ATTRIBUTE_KIND = "fgbg_kind"  # "metric" or "relative"
 ATTRIBUTE_INPUT_SIZE = "fgbg_input_size"  # [width, height] that the network was made for
 DEFAULT_INPUT_SIZE = (640, 480)
+_LARGEST_SIDE = 16_384
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Keras numbers unnamed layers by what else the process had built: the number carries no meaning.
@@ -123,8 +124,11 @@ def _open_hdf5(path: Path, shown: str, stream: BinaryIO | None = None) -> Iterat
     try:
         with h5py.File(stream or path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError) as error:
-        # What h5py raises, here or while its objects are read, when the bytes do not hang together.
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        # What h5py raises, here or while its objects are read, when the bytes do not hang together; names and numbers
+        # may then be of any kind.
         size = path.stat().st_size
         raise InputError(f"{shown}: the file ends early or is damaged ({size:,} bytes here); fetch it again") from error
 
@@ -224,4 +228,8 @@ def _own_attributes(file: h5py.File, shown: str) -> tuple[Kind, tuple[int, int]]
     if kind not in ("metric", "relative"):
         raise InputError(f"{shown}: attribute {ATTRIBUTE_KIND} is {kind!r}, expected 'metric' or 'relative'")
     width, height = (int(side) for side in file.attrs.get(ATTRIBUTE_INPUT_SIZE, DEFAULT_INPUT_SIZE))
+    if not (1 <= width <= _LARGEST_SIDE and 1 <= height <= _LARGEST_SIDE):
+        raise InputError(
+            f"{shown}: attribute {ATTRIBUTE_INPUT_SIZE} is {width}x{height}, sides from 1 to 16,384 expected"
+        )
     return kind, (width, height)
