@@ -119,7 +119,7 @@ def flags(draw: st.DrawFn) -> tuple[str, ...]:
     fractions = (0, 0.2, 0.5) if split_by == "example" else (0, 0, 0, 0.5)
     smallest, largest = sorted(draw(st.tuples(st.floats(0.05, 1), st.floats(0.05, 1))))
     return (
-        f"--image_size={draw(st.sampled_from((8, 16, 31, 48, 96, 224)))}",
+        f"--image_size={draw(st.sampled_from((16, 17, 31, 48, 96, 224)))}",
         f"--fg_scale={smallest:.3f},{largest:.3f}",
         f"--placements={draw(st.integers(1, 3))}",
         f"--seed={draw(st.integers(0, 9))}",
