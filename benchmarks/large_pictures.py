@@ -28,7 +28,7 @@ def main() -> None:
         make_pictures(Path(folder))
         command = [sys.executable, "-m", "pipeline"]
         inputs = [f"--{kind}={folder}/{kind}" for kind in ("backgrounds", "foregrounds")]
-        inputs += ["--depth_model=none", "--placements=4", "--examples_per_shard=1", *flags]
+        inputs += ["--depth_model=none", "--placements=2", "--examples_per_shard=1", *flags]
         threads = ["--direct_running_mode=multi_threading", f"--direct_num_workers={arguments.threads}"]
         for name, more in (("plan", []), ("build", [f"--data_dir={folder}/data", *threads])):
             usage = measure([*command, name, *inputs, *more])

@@ -1,5 +1,6 @@
 """Pictures on the workers: decoded once, read-only, bounded."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tests.pictures_helpers import cutout, write_pictures
 from transforms.assets import Assets, _BoundedCache
 from transforms.errors import RunError
-from transforms.pictures import load_background, resize_cutout
+from transforms.pictures import Pixels, load_background, resize_cutout
 
 
 def test_pictures_come_by_index(tmp_path: Path) -> None:
@@ -26,6 +27,21 @@ def test_pictures_are_decoded_once(tmp_path: Path) -> None:
     assert assets.background(1) is assets.background(1)
     assert assets.cutout(1) is assets.cutout(1)
     assert assets.placed(1, 4, 3, flipped=False) is assets.placed(1, 4, 3, flipped=False)
+
+
+def test_threads_do_not_make_the_same_picture_at_the_same_time() -> None:
+    made = []
+
+    def make() -> Pixels:
+        made.append(None)
+        time.sleep(0.05)
+        return np.zeros(3, np.uint8)
+
+    cache = _BoundedCache(100)
+    with ThreadPoolExecutor(8) as threads:
+        arrays = list(threads.map(lambda _: cache.get("key", make), range(8)))
+    assert len(made) == 1
+    assert all(array is arrays[0] for array in arrays)
 
 
 def test_placed_cutouts_are_resized_and_mirrored(tmp_path: Path) -> None:

@@ -69,14 +69,22 @@ class _BoundedCache:
     def __init__(self, max_bytes: float) -> None:
         self._arrays: LRUCache = LRUCache(max_bytes, getsizeof=lambda array: array.nbytes)
         self._lock = threading.Lock()
+        self._making: dict[Hashable, threading.Lock] = {}
 
     def get(self, key: Hashable, make: Callable[[], Pixels]) -> Pixels:
         with self._lock:
             array = self._arrays.get(key)
-        if array is None:
-            array = make()  # outside the lock: two threads may make the same array, which is harmless
-            array.setflags(write=False)
+            if array is not None:
+                return array
+            making = self._making.setdefault(key, threading.Lock())
+        with making:  # all threads begin with the same pictures, and only one of them decodes a large one
             with self._lock:
+                array = self._arrays.get(key)
+            if array is None:
+                array = make()
+                array.setflags(write=False)
+            with self._lock:
+                self._making.pop(key, None)
                 if array.nbytes <= self._arrays.maxsize:
                     self._arrays[key] = array
         return array
