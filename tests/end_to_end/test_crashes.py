@@ -19,6 +19,8 @@ from tests.end_to_end.helpers import (
     draw_background,
     draw_foreground,
 )
+from transforms import metadata
+from transforms.shards import DatasetFiles
 
 FLAGS = ("--image_size=32", "--placements=1", "--examples_per_shard=4", *ONE_WORKER)
 
