@@ -28,7 +28,7 @@ FLAGS = (f"--image_size={SIDE}", "--placements=4", "--examples_per_shard=8", "--
 THREADS = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
 PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 # A launcher whose worker was killed may wait for it.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 
 @dataclass
@@ -114,9 +114,10 @@ class Trial:
             assert content(data_dir) == self.reference, f"{data_dir} has other bytes than an uninterrupted build"
             shutil.rmtree(data_dir)
             self.rounds += 1
+            print(f"{self.rounds} datasets, {dict(self.kills)} killed", file=sys.stderr, flush=True)
 
     def _play(self, data_dir: Path, kills: int) -> None:
-        overwritten = self.rounds % 3 == 2
+        overwritten = self.rounds % 4 == 1
         started: list[Command] = []
         if overwritten:
             # The launcher of another configuration is killed when it has begun; its workers live on for a while.
@@ -129,7 +130,7 @@ class Trial:
             other.wait()
             started.append(other)
         while True:
-            flags = PROCESSES if self.draw.random() < 0.2 else THREADS
+            flags = PROCESSES if self.draw.random() < 0.15 else THREADS
             more = ("--overwrite",) if overwritten else ()
             racing = [self._build(data_dir, *flags, *more) for _ in range(self.draw.choice((1, 1, 2)))]
             started += racing
