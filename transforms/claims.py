@@ -192,7 +192,7 @@ class Claim:
             InputError: they are not.
         """
         ours = tuple(filesystems.join(self.work_folder, name) for name in (CONFIGURATION, _LOCK, _TEMPORARY))
-        for folder in self.folders:
+        for folder in filter(filesystems.exists, self.folders):
             if any(not path.startswith(ours) for path in filesystems.list_files(folder)):
                 raise InputError(
                     f"{self.wording.flag}: {folder} contains files that fgbg did not write; {self.wording.remedy}."

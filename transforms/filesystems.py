@@ -499,7 +499,7 @@ def _told_as_os_error() -> Iterator[None]:
     """Libraries of clouds have exceptions of their own, and Beam hands on some of them."""
     try:
         yield
-    except (OSError, InputError):
+    except (OSError, InputError, RunError):
         raise
     except Exception as error:
         raise OSError(" ".join(f"{error}".split())) from error

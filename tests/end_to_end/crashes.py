@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,11 @@ class _Watch:
             return
         if event == "open" and not _writes(arguments):
             return
-        if not any(path.startswith(self.folder) for path in _paths(arguments)):
+        paths = list(_paths(arguments))
+        if not any(path.startswith(self.folder) for path in paths):
             return
+        if event == "os.mkdir" and Path(paths[0]).is_dir():
+            return  # which changes nothing
         with self._lock:
             self.changes.append(f"{event} {arguments[0]}")
             dead = self.last is not None and len(self.changes) > self.last
@@ -54,10 +57,8 @@ def _paths(arguments: tuple[Any, ...]) -> Iterator[str]:
         if isinstance(name, (str, os.PathLike)):
             path = os.fspath(name)
             if not path.startswith("/") and folders:
-                try:
-                    path = os.readlink(f"/proc/self/fd/{folders[-1]}") + "/" + path  # noqa: PTH115  # PathLike would be audited, too
-                except OSError:
-                    continue
+                with suppress(OSError):
+                    path = f"{Path(f'/proc/self/fd/{folders[-1]}').readlink()}/{path}"
             yield path
 
 
