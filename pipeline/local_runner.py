@@ -27,7 +27,7 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
     GrpcWorkerHandler,
     WorkerHandler,
 )
-from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
+from google.protobuf import json_format, text_format
 
 from pipeline import worker_process
 from pipeline.console import say

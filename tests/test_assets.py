@@ -30,7 +30,7 @@ def test_pictures_are_decoded_once(tmp_path: Path) -> None:
 
 
 def test_threads_do_not_make_the_same_picture_at_the_same_time() -> None:
-    made = []
+    made: list[int] = []
 
     def make() -> Pixels:
         made.append(None)

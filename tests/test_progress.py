@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -22,7 +23,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def show(count: Callable[[], int], file: io.StringIO) -> object:
+def show(count: Callable[[], int], file: io.StringIO) -> AbstractContextManager[None]:
     return shown_progress(total=8, finished=0, count=count, remote=False, file=file)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from transforms import filesystems
+from transforms.checked_json import parse_json
 from transforms.errors import InputError, RunError
 
 CONFIGURATION = "configuration.json"
@@ -72,8 +73,8 @@ def _stored_fingerprint(path: str) -> str | None:
     if (data := _read(path)) is None:
         return None
     try:
-        return str(json.loads(data)["fingerprint"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return str(parse_json(data)["fingerprint"])
+    except (ValueError, KeyError, TypeError):
         return ""
 
 
@@ -170,11 +171,11 @@ class Claim:
         if (data := _read(path)) is None:
             return None
         try:
-            content = json.loads(data)
+            content = parse_json(data)
             if not isinstance(content, dict):
                 raise ValueError("it is not a JSON object")
             differences = self._differences(content)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{self.wording.flag}: {path} is damaged ({error}); {self.wording.remedy}.") from error
         if differences:
             if len(differences) > _MOST_DIFFERENCES:

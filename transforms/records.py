@@ -131,7 +131,7 @@ def parse_record(record: bytes, form: RecordForm | None = None) -> dict[str, Any
         WrongRecordError: the record cannot be parsed, or a field is missing, too much, of another kind or out of range.
     """
     import tensorflow as tf
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         features = tf.train.Example.FromString(record).features.feature

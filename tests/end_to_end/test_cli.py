@@ -628,7 +628,9 @@ def test_a_disk_that_is_too_small_is_told_and_not_refused(
     out, err = capfd.readouterr()
     (line,) = (line for line in (out + err).splitlines() if "Warning" in line)
     told = rf" *Warning: about ([\d.]+ \w+) are going to be written and 70.0 kB are free in {tmp_path}/not/there; free"
-    expected = _bytes(re.match(told, line)[1])
+    matched = re.match(told, line)
+    assert matched
+    expected = _bytes(matched[1])
     (folder,) = asked
     assert folder == tmp_path if command == "plan" else folder.is_relative_to(tmp_path)
     if command == "build":

@@ -345,7 +345,7 @@ def test_a_late_worker_of_another_configuration_writes_nothing(
     refused = []
 
     def publish() -> None:
-        shard = {"split": "train", "index": SHARDS - 1, "count": SHARDS}
+        shard: dict[str, Any] = {"split": "train", "index": SHARDS - 1, "count": SHARDS}
         with pytest.raises(RunError, match="belongs to another configuration now") as error:
             write_shard(late.files, **shard, examples=[{"example_id": 1}], moments={})
         refused.append(error)
@@ -432,7 +432,7 @@ def test_killed_while_it_deleted_what_was_there(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Half of another dataset is left: neither resumed nor foreign, and the claim says what is to be done."""
-    deleted = []
+    deleted: list[str] = []
 
     def delete(entry: str) -> None:
         if deleted:

@@ -18,7 +18,7 @@ _MOST_SECONDS = 20
 
 # What damages parsers: ends of ranges, signs, lengths.
 _BYTES = st.sampled_from([b"\0", b"\xff", b"\x80", b"\x7f", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff"])
-_STRANGE = (
+_STRANGE: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**31, 2**63, 2**64, 10**40, -(10**18), 0.5, -0.0, 1e308, 1e-300),
     *("", "../x", "/x", "a\0b", "\x1b[2J", "x" * 5000, "\u202e", "train", "é", "e\u0301"),
     *([], {}, [[]], {"": {}}, [0] * 100, ["a", 1, None]),

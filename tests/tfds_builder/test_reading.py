@@ -107,7 +107,8 @@ def test_a_background_of_another_size_is_not_decoded(tmp_path: Path) -> None:
     dataset = SmallDataset(tmp_path)
     write_metadata(dataset.write_all(), dataset.metadata)
     rows = [dict(row) for row in background_examples(dataset.assets, dataset.schema, range(3))]
-    png = bytes(rows[1]["image"])
+    png = rows[1]["image"]
+    assert isinstance(png, bytes)
     rows[1]["image"] = png[:16] + (60_000).to_bytes(4, "big") * 2 + png[24:]
     write_shard(dataset.companions["background"], split="train", index=0, count=1, examples=rows, moments={})
     with pytest.raises(ValueError, match=r"Background 1 of .* is no RGB PNG of 16 x 16 pixels"):
