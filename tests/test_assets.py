@@ -30,7 +30,7 @@ def test_pictures_are_decoded_once(tmp_path: Path) -> None:
 
 
 def test_threads_do_not_make_the_same_picture_at_the_same_time() -> None:
-    made: list[int] = []
+    made: list[None] = []
 
     def make() -> Pixels:
         made.append(None)
@@ -66,7 +66,7 @@ def test_a_picture_that_vanished_is_named(tmp_path: Path) -> None:
 
 def test_the_cache_drops_what_was_used_longest_ago() -> None:
     cache = _BoundedCache(max_bytes=30)
-    made: list[int] = []
+    made: list[None] = []
 
     def get(key: int) -> None:
         def make() -> npt.NDArray[np.uint8]:
