@@ -1,9 +1,9 @@
-"""Seconds and peak memory of the whole process tree of `build`, for growing numbers of examples.
+"""Measures time and peak memory of the process tree of `build` for increasing numbers of examples.
 
     python benchmarks/build_memory.py --backgrounds DIR --foregrounds DIR [--placements 2 20]
 
-Without depth and with 200x200 pixels, unless told otherwise: all other flags go to `build`, for example
---depth_model=mini --image_size=224, or --direct_num_workers=2 --direct_running_mode=multi_processing.
+The defaults are no depth and 200x200 pixels. All other flags are passed to `build`, for example --depth_model=mini
+--image_size=224, or --direct_num_workers=2 --direct_running_mode=multi_processing.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from process_tree import measure
 
 
 def main() -> None:
-    """Run the builds one after the other and print a line for each."""
+    """Run the builds one after another and print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backgrounds", required=True)
     parser.add_argument("--foregrounds", required=True)

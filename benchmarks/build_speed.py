@@ -1,14 +1,15 @@
-"""`build --depth_model none` against the usual script, in turn, on the same pictures.
+"""Compares the speed of `build --depth_model none` with that of a simple script on the same pictures.
 
     python benchmarks/build_speed.py --backgrounds DIR --foregrounds DIR [--placements 4] [--rounds 3]
 
-The usual script is what people write by hand: for each image open both files with PIL, paste, save a JPEG with
-`optimize` and quality 30, paste the mask and save it too. As given, the pictures are larger than the composites, so the
-script resizes what it opens; "presized" is the best that such a script can do: it gets copies of the right size, made
-beforehand and not timed. It runs in one process, as those scripts do, and on fewer examples, since all of them take it
-the same time. `build` runs with one worker and with two; its rate over the whole command includes starting up,
-importing and checking the inputs, and "steady" leaves that out: a run with one placement is taken off. Medians over the
-rounds.
+For each example, the script opens both files with Pillow, pastes, saves a JPEG with `optimize` and quality 30, pastes
+the mask and saves it, too. The pictures are larger than the composites, so "simple script" resizes them. "Presized
+script" is the best case: it reads copies of the right size, whose creation is not timed. The script runs in one process
+and on fewer examples, because its time per example is constant.
+
+`build` runs with one and with two workers. Its rate over the whole command includes startup, imports and input checks.
+The column "steady" excludes these by subtracting a run with one placement. All runs take turns; results are medians
+over the rounds.
 """
 
 import argparse
@@ -25,16 +26,16 @@ from PIL import Image
 from process_tree import measure
 
 _SIDE = 200
-# The mean longest side of the cut-outs that `build` places.
+# Mean of the longest side of the cut-outs in `build`.
 _LONGEST = 95
 _SCRIPT_EXAMPLES = 4_000
 
 
-def usual_script(backgrounds: list[Path], foregrounds: list[Path], out: Path) -> None:
-    """Composites and masks the way they are usually made."""
+def simple_script(backgrounds: list[Path], foregrounds: list[Path], out: Path) -> None:
+    """Write composites and masks with Pillow."""
     pairs = list(itertools.product(backgrounds, foregrounds))
     for number in range(_SCRIPT_EXAMPLES):
-        # Neighbouring pairs share files; a stride without a common divisor visits all of them.
+        # Consecutive pairs share files. A stride that is coprime to their number visits all pairs in mixed order.
         background_path, foreground_path = pairs[number * 7919 % len(pairs)]
         background: Image.Image = Image.open(background_path)
         foreground: Image.Image = Image.open(foreground_path)
@@ -43,21 +44,21 @@ def usual_script(backgrounds: list[Path], foregrounds: list[Path], out: Path) ->
         if max(foreground.size) > _LONGEST:
             foreground = foreground.convert("RGBA")
             foreground.thumbnail((_LONGEST, _LONGEST))
-        place = (random.randint(0, _SIDE - foreground.width), random.randint(0, _SIDE - foreground.height))
-        background.paste(foreground, place, foreground)
+        position = (random.randint(0, _SIDE - foreground.width), random.randint(0, _SIDE - foreground.height))
+        background.paste(foreground, position, foreground)
         background.save(out / f"fg_bg_{number:06d}.jpg", optimize=True, quality=30)
         mask = Image.new("L", (_SIDE, _SIDE))
-        mask.paste(foreground.getchannel("A"), place)
+        mask.paste(foreground.getchannel("A"), position)
         mask.save(out / f"mask_{number:06d}.jpg", optimize=True, quality=30)
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """All files, sorted."""
+    """Return all files below a folder, sorted."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def presize(backgrounds: Path, foregrounds: Path, out: Path) -> tuple[Path, Path]:
-    """Copies of all pictures in the size in which the script uses them."""
+    """Write copies of all pictures in the size that the script needs and return their folders."""
     for path in pictures_below(backgrounds):
         copy = out / "bg" / path.relative_to(backgrounds).with_suffix(".jpg")
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -72,18 +73,18 @@ def presize(backgrounds: Path, foregrounds: Path, out: Path) -> tuple[Path, Path
 
 
 def script_rate(folders: tuple[Path, Path], scratch: Path) -> float:
-    """Examples/s of the usual script."""
+    """Return the examples/s of the simple script."""
     out = scratch / "script"
     out.mkdir()
     start = time.perf_counter()
-    usual_script(pictures_below(folders[0]), pictures_below(folders[1]), out)
+    simple_script(pictures_below(folders[0]), pictures_below(folders[1]), out)
     seconds = time.perf_counter() - start
     shutil.rmtree(out)
     return _SCRIPT_EXAMPLES / seconds
 
 
 def build_seconds(folders: tuple[Path, Path], placements: int, scratch: Path, workers: int) -> float:
-    """Seconds of `build` on `workers` threads of one process."""
+    """Return the duration of `build` with `workers` threads in one process, seconds."""
     command = [sys.executable, "-m", "pipeline", "build", "--depth_model", "none", "--image_size", str(_SIDE)]
     command += ["--backgrounds", str(folders[0]), "--foregrounds", str(folders[1])]
     command += ["--data_dir", str(scratch / "build"), "--placements", str(placements)]
@@ -94,41 +95,41 @@ def build_seconds(folders: tuple[Path, Path], placements: int, scratch: Path, wo
 
 
 def main() -> None:
-    """Run all in turn and print the table."""
+    """Run all contestants in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backgrounds", type=Path, required=True)
     parser.add_argument("--foregrounds", type=Path, required=True)
     parser.add_argument("--placements", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    given = (arguments.backgrounds, arguments.foregrounds)
-    unit = 2 * len(pictures_below(given[0])) * len(pictures_below(given[1]))
-    examples = unit * arguments.placements
-    scripts: dict[str, list[float]] = {"usual script": [], "presized script": []}
+    originals = (arguments.backgrounds, arguments.foregrounds)
+    per_placement = 2 * len(pictures_below(originals[0])) * len(pictures_below(originals[1]))
+    examples = per_placement * arguments.placements
+    scripts: dict[str, list[float]] = {"simple script": [], "presized script": []}
     builds: dict[str, list[tuple[float, float]]] = {"build, 1 worker": [], "build, 2 workers": []}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        presized = presize(*given, scratch / "presized")
+        presized = presize(*originals, scratch / "presized")
         for number in range(arguments.rounds):
-            scripts["usual script"].append(script_rate(given, scratch))
+            scripts["simple script"].append(script_rate(originals, scratch))
             scripts["presized script"].append(script_rate(presized, scratch))
             for workers, name in ((1, "build, 1 worker"), (2, "build, 2 workers")):
-                short = build_seconds(given, 1, scratch, workers)
-                long = build_seconds(given, arguments.placements, scratch, workers)
-                builds[name].append((examples / long, (examples - unit) / (long - short)))
+                short = build_seconds(originals, 1, scratch, workers)
+                long = build_seconds(originals, arguments.placements, scratch, workers)
+                builds[name].append((examples / long, (examples - per_placement) / (long - short)))
             print(f"round {number + 1} of {arguments.rounds} done", file=sys.stderr)
-    usual, kindest = (statistics.median(rates) for rates in scripts.values())
+    simple, fastest = (statistics.median(rates) for rates in scripts.values())
     print(f"examples/s at {_SIDE}x{_SIDE}, medians of {arguments.rounds} rounds; build: {examples:,} examples\n")
-    print("| | examples/s | x usual | x presized | steady | x usual | x presized |")
+    print("| | examples/s | x simple | x presized | steady | x simple | x presized |")
     print("|---|---|---|---|---|---|---|")
     for name, rates in scripts.items():
         rate = statistics.median(rates)
-        print(f"| {name} | {rate:,.0f} | {rate / usual:.1f} | {rate / kindest:.1f} | | | |")
+        print(f"| {name} | {rate:,.0f} | {rate / simple:.1f} | {rate / fastest:.1f} | | | |")
     for name, pairs in builds.items():
         whole, steady = (statistics.median(column) for column in zip(*pairs, strict=True))
         print(
-            f"| {name} | {whole:,.0f} | {whole / usual:.1f} | {whole / kindest:.1f}"
-            f" | {steady:,.0f} | {steady / usual:.1f} | {steady / kindest:.1f} |"
+            f"| {name} | {whole:,.0f} | {whole / simple:.1f} | {whole / fastest:.1f}"
+            f" | {steady:,.0f} | {steady / simple:.1f} | {steady / fastest:.1f} |"
         )
 
 

@@ -1,21 +1,21 @@
-"""Depth engines against the original way, end to end, in turn on one machine.
+"""Compares the speed of the depth engines with that of the original code, end to end on one machine.
 
     python -m benchmarks.depth_engines                     # every engine and precision at 640x480
     python -m benchmarks.depth_engines --unmixed           # also without mixing before upsampling, for comparison
     python -m benchmarks.depth_engines --weights nyu.h5    # published weights in place of random ones: same speed
 
-The original way is Keras's `model.predict` on the published graph, with Pillow and scikit-image resizing around it.
-Every contender lives in its own process, so that peak memory is its own, and they take turns over the same pictures, so
-that whatever else the machine does hits them alike: the median over the rounds is what one gets on a shared machine,
-the best what the machine can do. GFLOP/s counts what the contender really computes (less where channels are mixed
-before upsampling); the peak is the best that the same engine and precision reach, in the same turns, on a plain stack
-of 3x3 convolutions. The difference is the median one between the depth and the original's, a hard test on random
-weights: their output is far less smooth than a trained network's.
+The original code is Keras's `model.predict` on the published graph, with resizing by Pillow and scikit-image. Each
+contender runs in its own process, so that its peak memory can be measured. The contenders take turns on the same
+pictures, so other load on the machine affects them equally: the median over the rounds is the speed on a shared
+machine, the best round is the speed on an idle one. GFLOP/s counts the operations that the contender computes, which
+are fewer with mixing before upsampling. The peak is the best GFLOP/s of the same engine and precision on a stack of 3x3
+convolutions, measured in the same turns. The difference is the median absolute difference to the depth of the original
+code. Random weights are a hard test for it, because their output is much less smooth than that of a trained network.
 
-Needs scikit-image (pip install scikit-image), and openvino for its rows.
+Requires scikit-image (pip install scikit-image), and openvino for its rows.
 
-Notes: two cores of an AMD EPYC (AVX512-BF16), 640x480, nothing else running, best s/image and ratio to the
-original's 1.285. Mixing before upsampling (see transforms.depth_models.mixing) takes 18 to 25 % off and is kept:
+Results on two cores of an AMD EPYC (AVX512-BF16), 640x480, idle machine: best s/image, and ratio to the 1.285 of the
+original code. Mixing before upsampling (see transforms.depth_models.mixing) saves 18 to 25 % and is used:
 
 | | mixed | | unmixed | |
 |---|---|---|---|---|
@@ -24,9 +24,9 @@ original's 1.285. Mixing before upsampling (see transforms.depth_models.mixing) 
 | openvino float32 | 0.892 | 1.44 | 1.192 | 1.08 |
 | openvino bfloat16 | 0.473 | 2.72 | 0.578 | 2.22 |
 
-Tried and not kept: variables frozen to constants (keras: 2 % in float32, 6 % in bfloat16, not worth a private function
-of TensorFlow's); upsampling the nine mixed maps and adding them shifted (openvino: the same time, more memory);
-pinned threads and two streams (openvino: no gain, and worker processes would share a core).
+Tested and not used: freezing variables to constants (keras: saves 2 % in float32 and 6 % in bfloat16, but needs a
+private function of TensorFlow); upsampling the nine mixed maps and adding them with shifts (openvino: same time, more
+memory); pinned threads and two streams (openvino: no gain, and worker processes would share a core).
 """
 
 import argparse
@@ -54,7 +54,7 @@ PEAK_SIZE, PEAK_CHANNELS, PEAK_LAYERS = (160, 128), 256, 3
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One row: the original way when `engine` is empty."""
+    """One row of the table. An empty `engine` is the original code."""
 
     name: str
     engine: str = ""
@@ -64,7 +64,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every contender is given: weights file, network input (width, height), pictures per call and their size."""
+    """The work of a contender: weights file, input size (width, height), pictures per call and their size."""
 
     weights: str
     input_size: tuple[int, int]
@@ -74,27 +74,30 @@ class Job:
 
 
 def main() -> None:
-    """Runs the contenders in turn and prints a table."""
+    """Run the contenders in turn and print the table."""
     options = parse_options()
-    contenders = [Contender("original: Keras predict"), *engine_contenders(options.unmixed)]
+    contenders = [Contender("original code: Keras predict"), *engine_contenders(options.unmixed)]
     width, height = (int(side) for side in options.input_size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         weights = options.weights or str(write_published_size(Path(folder) / "random.h5"))
         job = Job(weights, (width, height), options.images, options.image_size, options.batch_size)
-        measured = race(contenders, job, options.rounds)
+        results = race(contenders, job, options.rounds)
     layers = describe_layers(DenseDepthArchitecture())
     operations = {
         mixed: count_operations(mix_before_upsampling(layers) if mixed else layers, job.input_size) / 1e9
         for mixed in (True, False)
     }
     print(
-        f"{width}x{height}, {job.images} pictures of {job.image_size}x{job.image_size} a call, {options.rounds} rounds"
+        f"{width}x{height}, {job.images} pictures of {job.image_size}x{job.image_size} per call,"
+        f" {options.rounds} rounds"
     )
-    print(f"published graph: {operations[False]:.0f} GFLOP an image, mixed before upsampling: {operations[True]:.0f}\n")
+    print(
+        f"published graph: {operations[False]:.0f} GFLOP per image, mixed before upsampling: {operations[True]:.0f}\n"
+    )
     print("| engine | s/image: median | ratio | best | ratio | GFLOP/s: best | of peak | peak GB | difference, m |")
     print("|---|---|---|---|---|---|---|---|---|")
-    original = measured[0]
-    for contender, result in zip(contenders, measured, strict=True):
+    original = results[0]
+    for contender, result in zip(contenders, results, strict=True):
         median, best = np.median(result.seconds), min(result.seconds)
         speed = operations[contender.mixed and bool(contender.engine)] * job.images / best
         print(
@@ -106,20 +109,22 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--weights", help="a weights file of the published graph; default: random ones")
+    parser.add_argument("--weights", help="weights file of the published graph (default: random weights)")
     parser.add_argument("--input_size", default="640x480", help="WxH of the network's input")
     parser.add_argument("--image_size", type=int, default=224, help="side of the pictures")
-    parser.add_argument("--images", type=int, default=4, help="pictures a call")
-    parser.add_argument("--batch_size", type=int, default=8, help="of our engines and of the original way")
+    parser.add_argument("--images", type=int, default=4, help="pictures per call")
+    parser.add_argument("--batch_size", type=int, default=8, help="batch size of all contenders")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--unmixed", action="store_true", help="also each engine without mixing before upsampling")
+    parser.add_argument(
+        "--unmixed", action="store_true", help="also measure each engine without mixing before upsampling"
+    )
     return parser.parse_args()
 
 
 def engine_contenders(unmixed: bool) -> list[Contender]:
-    """Every engine that is installed in every precision."""
+    """Return a contender for each installed engine and each precision."""
     engines = ["keras", "openvino"] if find_spec("openvino") else ["keras"]
     return [
         Contender(f"{engine} {precision}{'' if mixed else ', unmixed'}", engine, precision, mixed)
@@ -130,8 +135,8 @@ def engine_contenders(unmixed: bool) -> list[Contender]:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Seconds of each call, depth of the pictures, peak resident memory, GFLOP/s on plain convolutions."""
+class Result:
+    """Seconds of each call, depth of the pictures, peak resident memory, GFLOP/s on a stack of convolutions."""
 
     seconds: list[float]
     depth: npt.NDArray[np.float32]
@@ -139,33 +144,33 @@ class Measured:
     peak: float
 
 
-def race(contenders: list[Contender], job: Job, rounds: int) -> list[Measured]:
-    """Lets each contender warm up, then all take turns."""
+def race(contenders: list[Contender], job: Job, rounds: int) -> list[Result]:
+    """Warm up each contender, then let all of them take turns."""
     context = multiprocessing.get_context("spawn")
-    lines, processes = [], []
+    connections, processes = [], []
     for contender in contenders:
-        here, there = context.Pipe()
-        process = context.Process(target=contend, args=(contender, job, there), daemon=True)
+        parent, child = context.Pipe()
+        process = context.Process(target=contend, args=(contender, job, child), daemon=True)
         process.start()
-        depth = here.recv()
-        lines.append((here, depth))
+        depth = parent.recv()
+        connections.append((parent, depth))
         processes.append(process)
     seconds: list[list[float]] = [[] for _ in contenders]
     for _ in range(rounds):
-        for times, (line, _) in zip(seconds, lines, strict=True):
-            line.send("predict")
-            times.append(line.recv())
-    measured = []
-    for times, (line, depth) in zip(seconds, lines, strict=True):
-        line.send("finish")
-        measured.append(Measured(times, depth, *line.recv()))
+        for times, (connection, _) in zip(seconds, connections, strict=True):
+            connection.send("predict")
+            times.append(connection.recv())
+    results = []
+    for times, (connection, depth) in zip(seconds, connections, strict=True):
+        connection.send("finish")
+        results.append(Result(times, depth, *connection.recv()))
     for process in processes:
         process.join()
-    return measured
+    return results
 
 
-def contend(contender: Contender, job: Job, line: Connection) -> None:
-    """One contender's process: sends its depth once, seconds for each "predict", memory and peak for "finish"."""
+def contend(contender: Contender, job: Job, connection: Connection) -> None:
+    """Run a contender: send its depth once, seconds for each "predict", and memory and peak for "finish"."""
     pictures = smooth_pictures(job.images, job.image_size)
     predict = load_engine(contender, job) if contender.engine else load_original(job)
     predict(pictures)
@@ -173,23 +178,23 @@ def contend(contender: Contender, job: Job, line: Connection) -> None:
     gigabytes = peak_memory()
     convolve, operations = plain_convolutions(contender.engine or "keras", contender.precision)
     convolve()
-    line.send(depth)
+    connection.send(depth)
     fastest = float("inf")
-    while line.recv() == "predict":
-        line.send(seconds_of(lambda: predict(pictures)))
-        fastest = min(fastest, *(seconds_of(convolve) for _ in range(3)))
-    line.send((gigabytes, operations / fastest))
+    while connection.recv() == "predict":
+        connection.send(measure_seconds(lambda: predict(pictures)))
+        fastest = min(fastest, *(measure_seconds(convolve) for _ in range(3)))
+    connection.send((gigabytes, operations / fastest))
 
 
-def seconds_of(function: Callable[[], object]) -> float:
-    """One run's wall-clock time."""
+def measure_seconds(function: Callable[[], object]) -> float:
+    """Return the wall time of one call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def load_engine(contender: Contender, job: Job) -> Predict:
-    """Ours."""
+    """Return the prediction function of an engine."""
     import importlib
 
     from transforms.depth_models import load_depth_model
@@ -203,7 +208,7 @@ def load_engine(contender: Contender, job: Job) -> Predict:
 
 
 def load_original(job: Job) -> Predict:
-    """The way of the published code, on our own building of the published graph."""
+    """Return the prediction function of the original code, on our implementation of the published graph."""
     from PIL import Image
     from skimage.transform import resize
 
@@ -228,7 +233,7 @@ def load_original(job: Job) -> Predict:
 
 
 def plain_convolutions(engine: str, precision: str) -> tuple[Callable[[], object], float]:
-    """A stack of 3x3 convolutions, nothing else: a function that computes it and its 10^9 operations."""
+    """Return a function that computes a stack of 3x3 convolutions, and its number of operations in 10^9."""
     import importlib
 
     module: Any = importlib.import_module(f"transforms.depth_models.{engine}_engine")
@@ -251,7 +256,7 @@ def plain_convolutions(engine: str, precision: str) -> tuple[Callable[[], object
 
 
 def smooth_pictures(n: int, side: int) -> npt.NDArray[np.uint8]:
-    """uint8 [n, side, side, 3]: waves, as smooth as photographs are."""
+    """Return smooth waves, similar to photographs: uint8 [n, side, side, 3]."""
     rows, columns = np.mgrid[:side, :side] / 40
     waves = [
         np.stack([np.sin(rows + k), np.cos(columns * (k % 3 + 1)), np.sin(rows * columns / 3 + k)], -1)
@@ -261,13 +266,13 @@ def smooth_pictures(n: int, side: int) -> npt.NDArray[np.uint8]:
 
 
 def peak_memory() -> float:
-    """Highest resident memory of this process so far, GB."""
+    """Return the peak resident memory of this process, GB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
 
 
 def write_published_size(path: Path) -> Path:
-    """Random weights for the published graph."""
+    """Write random weights for the published graph."""
     published = DenseDepthArchitecture()
     return write_random_weights(path, **{name: getattr(published, name) for name in published.__slots__})
 

@@ -1,9 +1,9 @@
-"""Seconds and memory of what a launcher does for 10,000 backgrounds x 10,000 foregrounds x 2 x 20 = 4 billion examples.
+"""Measures time and memory of launching 10,000 backgrounds x 10,000 foregrounds x 2 x 20 = 4 billion examples.
 
     python benchmarks/launch_scale.py [--pictures 100 10000] [flags of build, such as --depth_model=none]
 
-For each number of backgrounds and of foregrounds, tiny ones made for this: `plan` as a user runs it, and the graph of
-`build` up to the point where a runner takes it.
+For each number of backgrounds and foregrounds, it generates tiny pictures and measures the command `plan` and the
+construction of the graph of `build` up to its submission to a runner.
 """
 
 import argparse
@@ -33,7 +33,7 @@ print(f"graph of {size / 1e6:.2f} MB for {plan.layout.num_shards:,} shards in {t
 
 
 def main() -> None:
-    """Make pictures, run both, print a line for each."""
+    """Run both measurements for each number of pictures and print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, nargs="+", default=[100, 10_000])
     arguments, flags = parser.parse_known_args()
@@ -42,19 +42,19 @@ def main() -> None:
             folder = Path(scratch)
             make_pictures(folder, pictures)
             inputs = [f"--{kind}={folder / kind}" for kind in ("backgrounds", "foregrounds")]
-            rest = [*inputs, f"--data_dir={folder / 'data'}", *flags]
-            planned = measure([sys.executable, "-m", "pipeline", "plan", *rest])
-            built = measure([sys.executable, "-c", _GRAPH, "build", *rest])
+            build_flags = [*inputs, f"--data_dir={folder / 'data'}", *flags]
+            plan = measure([sys.executable, "-m", "pipeline", "plan", *build_flags])
+            graph = measure([sys.executable, "-c", _GRAPH, "build", *build_flags])
             print(
-                f"{pictures:,} + {pictures:,} pictures: plan {planned.seconds:.0f} s, {planned.peak_rss / 1e6:,.0f} MB;"
-                f" up to the graph {built.seconds:.0f} s, {built.peak_rss / 1e6:,.0f} MB"
-                f" ({built.output.splitlines()[-1]})",
+                f"{pictures:,} + {pictures:,} pictures: plan {plan.seconds:.0f} s, {plan.peak_rss / 1e6:,.0f} MB;"
+                f" graph {graph.seconds:.0f} s, {graph.peak_rss / 1e6:,.0f} MB"
+                f" ({graph.output.splitlines()[-1]})",
                 flush=True,
             )
 
 
 def make_pictures(folder: Path, number: int) -> None:
-    """So many backgrounds of 64x64 and foregrounds of 48x48 pixels, all different."""
+    """Write `number` different backgrounds of 64x64 pixels and as many foregrounds of 48x48 pixels."""
     for kind in ("backgrounds", "foregrounds"):
         (folder / kind).mkdir()
     colours = np.random.default_rng(0).integers(0, 256, (number, 4, 4, 3), np.uint8)

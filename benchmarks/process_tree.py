@@ -1,4 +1,4 @@
-"""Run a command and measure it: wall time, processor time, and peak memory of its whole process tree."""
+"""Measures the wall time and the peak memory of a command and its child processes."""
 
 import contextlib
 import subprocess
@@ -14,12 +14,12 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a command took.
+    """The resources that a command used.
 
     Attributes:
         seconds: wall time.
-        peak_rss: largest sum of resident memory over the tree, bytes; pages shared by processes count in each of them.
-        output: what it printed.
+        peak_rss: peak of the sum of resident memory over the process tree, bytes. Shared pages count once per process.
+        output: standard output and standard error.
     """
 
     seconds: float
@@ -28,10 +28,10 @@ class Usage:
 
 
 def measure(command: Sequence[str], env: Mapping[str, str] | None = None) -> Usage:
-    """Run a command to its end.
+    """Run a command and return its usage.
 
     Raises:
-        RuntimeError: it failed; its output is in the message.
+        RuntimeError: the command failed; the message contains its output.
     """
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)

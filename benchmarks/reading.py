@@ -1,18 +1,18 @@
-"""Reading a dataset against reading the same images from loose files, in turn.
+"""Compares the speed of reading a dataset with that of reading the same images from individual files.
 
     python benchmarks/reading.py --backgrounds DIR --foregrounds DIR [--placements 1] [--depth_model nyu] [--rounds 5]
 
-Builds a dataset of both file formats from the same pictures, and writes the very JPEG and PNG bytes of its first
-examples to loose files: `fg_bg/00000000.jpg`, `mask/00000000.png` and so on. Then every way reads those examples and
-decodes them, once per round after one that is not timed:
+The benchmark builds the same dataset in both file formats and writes the JPEG and PNG bytes of its first examples to
+individual files: `fg_bg/00000000.jpg`, `mask/00000000.png` and so on. Then each reader reads and decodes these examples
+once per round, after one round that is not timed:
 
-- with tf.data, as many threads as cores: `tfds.load`, and tf.data over the list of files;
-- in one thread, without TensorFlow: `tfds.data_source` of ArrayRecord files in random order, and a loop over the files
-  in the same order with OpenCV (which is what TFDS decodes with) or with Pillow.
+- with tf.data and as many threads as cores: `tfds.load`, and tf.data over the list of files;
+- in one thread without TensorFlow: `tfds.data_source` of ArrayRecord files in random order, and a loop over the files
+  in the same order with OpenCV, which TFDS uses for decoding, or with Pillow.
 
-Each way decodes all images, or the mask alone: with TFDS by `PartialDecoding` or `SkipDecoding`, from files by opening
-only those. All of it is in the page cache: on a cold or remote disk, opening a file for each image is what takes
-the time. Examples/s are medians over the rounds; the ratios are to tf.data over files and to OpenCV over files.
+Each reader decodes all images, or only the mask: TFDS by `PartialDecoding` or `SkipDecoding`, the others by opening
+only the masks. All data are in the page cache. On a cold or remote disk, opening a file per image would dominate.
+Examples/s are medians over the rounds. The ratios are relative to tf.data over files and to OpenCV over files.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _DATA_DIRS = {"tfrecord": "records", "array_record": "arrays"}
 
 
 def build_both(arguments: argparse.Namespace, scratch: Path) -> None:
-    """The same dataset in both file formats."""
+    """Build the same dataset in both file formats."""
     for file_format, folder in _DATA_DIRS.items():
         command = [sys.executable, "-m", "pipeline", "build", "--data_dir", str(scratch / folder)]
         command += ["--backgrounds", str(arguments.backgrounds), "--foregrounds", str(arguments.foregrounds)]
@@ -44,7 +44,7 @@ def build_both(arguments: argparse.Namespace, scratch: Path) -> None:
 
 
 def write_loose_files(scratch: Path, examples: int) -> list[str]:
-    """The encoded images of the first examples, a file each; the names of the image fields."""
+    """Write each encoded image of the first examples to a file and return the names of the image fields."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder(_NAME, data_dir=scratch / _DATA_DIRS["tfrecord"])
@@ -60,13 +60,13 @@ def write_loose_files(scratch: Path, examples: int) -> list[str]:
 
 
 def count(examples: Iterable[Any]) -> int:
-    """Exhaust an iterator."""
+    """Exhaust an iterable and return its length."""
     return sum(1 for _ in examples)
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One after the other, in this order, as often as wanted."""
+    """Examples read one after another in a given order. It can be iterated repeatedly."""
 
     order: list[int]
     read: Callable[[int], Any]
@@ -75,8 +75,8 @@ class Examples:
         return map(self.read, self.order)
 
 
-def ways(scratch: Path, fields: list[str], examples: int) -> dict[str, Iterable[Any]]:
-    """By name: what reads and decodes that many examples, every time it is iterated over."""
+def new_readers(scratch: Path, fields: list[str], examples: int) -> dict[str, Iterable[Any]]:
+    """Return the readers by name. Each iteration over a reader reads and decodes `examples` examples."""
     import cv2
     import numpy as np
     import tensorflow as tf
@@ -87,39 +87,39 @@ def ways(scratch: Path, fields: list[str], examples: int) -> dict[str, Iterable[
     order = np.random.default_rng(0).permutation(examples).tolist()
     types = {"fg_bg": tf.uint8, "mask": tf.uint8, "depth": tf.uint16}
 
-    def tfds_load(wanted: list[str]) -> Iterable[Any]:
-        partial = tfds.decode.PartialDecoding(dict.fromkeys(wanted, True)) if wanted != fields else None
+    def tfds_load(selected: list[str]) -> Iterable[Any]:
+        partial = tfds.decode.PartialDecoding(dict.fromkeys(selected, True)) if selected != fields else None
         data_dir = scratch / _DATA_DIRS["tfrecord"]
         return tfds.load(_NAME, split="train", data_dir=data_dir, decoders=partial).take(examples).prefetch(16)
 
-    def tf_files(wanted: list[str]) -> Iterable[Any]:
-        def read(*chosen: Any) -> list[Any]:
+    def tf_files(selected: list[str]) -> Iterable[Any]:
+        def read(*example_paths: Any) -> list[Any]:
             return [
                 tf.io.decode_jpeg(tf.io.read_file(path))
                 if name == "fg_bg"
                 else tf.io.decode_png(tf.io.read_file(path), dtype=types[name])
-                for name, path in zip(wanted, chosen, strict=True)
+                for name, path in zip(selected, example_paths, strict=True)
             ]
 
-        listed = tf.data.Dataset.from_tensor_slices(tuple(paths[name] for name in wanted))
-        return listed.map(read, tf.data.AUTOTUNE).prefetch(16)
+        files = tf.data.Dataset.from_tensor_slices(tuple(paths[name] for name in selected))
+        return files.map(read, tf.data.AUTOTUNE).prefetch(16)
 
-    def data_source(wanted: list[str]) -> Iterable[Any]:
-        skipped = {name: tfds.decode.SkipDecoding() for name in fields if name not in wanted}
+    def data_source(selected: list[str]) -> Iterable[Any]:
+        skipped = {name: tfds.decode.SkipDecoding() for name in fields if name not in selected}
         data_dir = scratch / _DATA_DIRS["array_record"]
         source = tfds.data_source(_NAME, split="train", data_dir=data_dir, decoders=skipped or None)
         return Examples(order, lambda i: source[i])
 
-    def opencv(wanted: list[str]) -> Iterable[Any]:
-        return Examples(order, lambda i: [cv2.imread(paths[name][i], cv2.IMREAD_UNCHANGED) for name in wanted])
+    def opencv(selected: list[str]) -> Iterable[Any]:
+        return Examples(order, lambda i: [cv2.imread(paths[name][i], cv2.IMREAD_UNCHANGED) for name in selected])
 
-    def pillow(wanted: list[str]) -> Iterable[Any]:
-        return Examples(order, lambda i: [np.asarray(Image.open(paths[name][i])) for name in wanted])
+    def pillow(selected: list[str]) -> Iterable[Any]:
+        return Examples(order, lambda i: [np.asarray(Image.open(paths[name][i])) for name in selected])
 
     return {
-        f"{title}{', mask only' if wanted != fields else ''}": way(wanted)
-        for wanted in (fields, ["mask"])
-        for title, way in (
+        f"{title}{', mask only' if selected != fields else ''}": new_reader(selected)
+        for selected in (fields, ["mask"])
+        for title, new_reader in (
             ("`tfds.load`", tfds_load),
             ("tf.data over files", tf_files),
             ("`tfds.data_source`", data_source),
@@ -130,32 +130,32 @@ def ways(scratch: Path, fields: list[str], examples: int) -> dict[str, Iterable[
 
 
 def main() -> None:
-    """Build, read in turn and print the table."""
+    """Build the datasets, run the readers in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backgrounds", type=Path, required=True)
     parser.add_argument("--foregrounds", type=Path, required=True)
     parser.add_argument("--placements", type=int, default=1)
     parser.add_argument("--image_size", type=int, default=224)
     parser.add_argument("--depth_model", default="none")
-    parser.add_argument("--examples", type=int, default=4_000, help="to read; fewer if the dataset has fewer")
+    parser.add_argument("--examples", type=int, default=4_000, help="examples to read, at most those of the dataset")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2)
     arguments = parser.parse_args()
-    # Before TensorFlow is imported, which makes as many threads as it may use cores.
+    # Set before TensorFlow is imported, which starts as many threads as there are available cores.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         build_both(arguments, scratch)
         fields = write_loose_files(scratch, arguments.examples)
         examples = count((scratch / "loose/mask").iterdir())
-        readers = ways(scratch, fields, examples)
+        readers = new_readers(scratch, fields, examples)
         seconds: dict[str, list[float]] = {name: [] for name in readers}
         for number in range(arguments.rounds + 1):
             for name, reader in readers.items():
                 start = time.perf_counter()
                 if count(reader) != examples:
                     raise RuntimeError(f"{name} did not read all {examples} examples")
-                # The first round traces graphs and opens files.
+                # The first round is not timed because it traces graphs and opens files.
                 if number:
                     seconds[name].append(time.perf_counter() - start)
             print(f"round {number} of {arguments.rounds} done", file=sys.stderr)

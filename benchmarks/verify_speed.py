@@ -1,9 +1,9 @@
-"""Time and peak memory of the whole process tree of `verify`, for datasets that are there.
+"""Measures time and peak memory of the process tree of `verify` for existing datasets.
 
     python benchmarks/verify_speed.py data/fg_bg_depth/1.0.0 [DIR ...] [--direct_num_workers=1 ...]
 
-"examples/s" is over the whole command; "steady" is what its progress says at the end, without starting up and checking
-the companions.
+"examples/s" is the rate over the whole command. "steady" is the final rate of its progress bar, which excludes startup
+and checking the companions.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from process_tree import measure
 
 
 def main() -> None:
-    """Verify one dataset after the other and print a line for each."""
+    """Verify the datasets one after another and print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", nargs="+", metavar="DIR")
     arguments, beam_flags = parser.parse_known_args()

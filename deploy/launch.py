@@ -1,8 +1,8 @@
-"""What the Flex Template runs: `build`, but it hands the job to Dataflow and ends, as a launcher must.
+"""The launcher of the Flex Template: `build`, except that it exits after submitting the job to Dataflow.
 
     python launch.py --data_dir=gs://bucket/data --overwrite=true ...
 
-A template gives every parameter as --name=value, so that switches, which have no value on the command line, come as
+A template passes every parameter as --name=value. Switches, which have no value on the command line, are therefore
 --name=true or --name=false.
 """
 
@@ -19,7 +19,7 @@ from transforms.errors import InputError, RunError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Launch a job and return the exit status, as that of `fgbg`."""
+    """Launch a job and return the exit status, which is that of `fgbg`."""
     fix_environment(own_process=True)
     try:
         launch(sys.argv[1:] if arguments is None else arguments)
@@ -33,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def launch(arguments: Sequence[str]) -> None:
-    """Check the inputs, claim the dataset's folder and give the graph to the runner.
+    """Check the inputs, claim the folder of the dataset and submit the graph to the runner.
 
     Raises:
-        InputError: wrong use or bad inputs, or there is nothing to launch: the dataset is complete.
-        RunError: the dataset's folder cannot be written.
+        InputError: wrong flags, bad inputs, or a complete dataset, for which there is nothing to launch.
+        RunError: the folder of the dataset cannot be written.
     """
     _, values, beam_flags = options.parse(["build", *as_command_line(arguments)])
     pipeline_options = beam_options(beam_flags)
@@ -53,7 +53,7 @@ def launch(arguments: Sequence[str]) -> None:
 
 
 def as_command_line(parameters: Sequence[str]) -> list[str]:
-    """Switches without a value, as the command line has them; all else unchanged.
+    """Return the parameters as flags of the command line: switches without a value, all others unchanged.
 
     >>> as_command_line(["--overwrite=true", "--skip_bad_inputs=false", "--name=mine"])
     ['--overwrite', '--name=mine']

@@ -1,9 +1,9 @@
-"""Writes metadata.json, which describes the Flex Template's parameters, from the flags of `build`.
+"""Writes metadata.json, the description of the parameters of the Flex Template, from the flags of `build`.
 
     python -m deploy.make_metadata
 
-What a flag is called, means and defaults to is taken from the command line's parser. What its text may be is a function
-there, from which no pattern can be read, so the patterns stand here; tests compare them with the parser.
+Names, help texts and defaults come from the parser of the command line. The parser validates values with functions,
+from which no pattern can be derived, so the patterns are listed here. Tests compare them with the parser.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pipeline.options import add_build_flags
 
 METADATA = Path(__file__).with_name("metadata.json")
 
-# Launcher and workers are different machines, so only what both can reach is of use.
+# Launcher and workers are different machines, so paths must be on Google Cloud Storage, which both can reach.
 _STORED = r"gs://[^\s]+"
 _POSITIVE = "[1-9][0-9]*"
 _PART = r"(0?\.[0-9]*[1-9][0-9]*|1(\.0*)?)"
@@ -42,7 +42,7 @@ PATTERNS = {
     "picture_memory": _SIZE,
 }
 _PICKERS = {"backgrounds": "GCS_READ_FOLDER", "foregrounds": "GCS_READ_FOLDER", "data_dir": "GCS_WRITE_FOLDER"}
-# TFDS's own default is a folder of the machine, which is gone when the job ends.
+# The default is a local folder, which is deleted with the machine when the job ends.
 _REQUIRED = {"data_dir"}
 
 _WORKER_IMAGE = {
@@ -57,7 +57,7 @@ _WORKER_IMAGE = {
 
 
 def make_metadata() -> dict[str, Any]:
-    """The description of the template."""
+    """Return the description of the template."""
     parser = argparse.ArgumentParser(add_help=False)
     add_build_flags(parser)
     parameters = [_parameter(group, action) for group in parser._action_groups for action in group._group_actions]

@@ -1,20 +1,22 @@
-"""A small U-Net that sees a background and a composite, and predicts mask and depth, tested on unseen backgrounds.
+"""Trains a small U-Net that predicts mask and depth from a background and a composite; tests on unseen backgrounds.
 
     python -m pipeline build --data_dir data/ --depth_model mini --image_size 128 --placements 10 \\
         --test_fraction 0.25 --split_by background
     python examples/train_unet.py --data_dir data/ --output unet/
 
-Takes some minutes on two cores, on datasets of any size: an epoch is a number of batches, not the whole dataset. Leaves
-the network, its figures and a picture of curves and predictions. Everything is compared with what can be had without a
-network, and all choices, thresholds included, are made on `train`.
+Training takes a few minutes on two cores for datasets of any size, because an epoch is a fixed number of batches. The
+output is the network, its metrics, and a picture of training curves and predictions. The network is compared with
+baselines. All choices, including thresholds, are made on `train`.
 
-- Mask: nothing, everything, and all pixels where background and composite differ by more than a threshold. Composites
-  are exact, so that last one is strong here. It is not on photographs, where the light changes between two shots: the
-  column "other light" repeats the test with brightness, contrast and saturation of the composite changed by up to 20 %.
-- Depth: the mean, and the mean of each pixel's place. What counts as true is what the depth model of the dataset said.
+- Baselines for the mask: no pixel, every pixel, and the pixels where background and composite differ by more than a
+  threshold. Composites are exact, so the last baseline is strong here. It is weak on photographs, where the light
+  changes between two shots. The column "other light" repeats the test after changing brightness, contrast and
+  saturation of the composite by up to 20 %.
+- Baselines for depth: the mean, and the mean at each pixel. The ground truth is the prediction of the depth model of
+  the dataset.
 
-With the bundled samples (7 backgrounds, 5 of them trained on) this proves that everything works, and little about depth
-on unseen scenes. For that, use a hundred photographs.
+The bundled samples (7 backgrounds, 5 of them in `train`) are enough to test the code, but not to measure depth on
+unseen scenes. Use about a hundred photographs for that.
 """
 
 import argparse
@@ -35,30 +37,31 @@ from tfds_builder import reading
 
 Floats = npt.NDArray[np.float32]
 
-# How far the light may change between the two pictures, in training and in the column "other light".
+# Maximum change of the light between the two pictures, in training and in the column "other light".
 _OTHER_LIGHT = 0.2
-# Examples to test on, and as many of `train` to choose a threshold and compute means.
+# Number of examples for testing, and number of examples of `train` for choosing the threshold and computing means.
 _SAMPLE = 300
 
 
 def unet(side: int, filters: int, mean_depth: float) -> keras.Model:
-    """Two images, float32 [n, side, side, 3], to mask (0..1) and depth (metres), float32 [n, side, side, 1] each.
+    """Return a network from two images, float32 [n, side, side, 3], to mask (0..1) and depth (metres).
 
-    The difference of the two is an input, because that is what tells foreground from background on scenes that were
-    never seen. Depth is the exponential of what the last layer gives, which starts at the mean.
+    Both outputs are float32 [n, side, side, 1]. The absolute difference of the images is an additional input, because
+    it separates foreground from background on unseen scenes. Depth has an exponential activation; its initial value is
+    `mean_depth`.
     """
     background, fg_bg = keras.Input((side, side, 3), name="background"), keras.Input((side, side, 3), name="fg_bg")
-    seen = keras.layers.Concatenate()([background, fg_bg, keras.ops.abs(fg_bg - background)])
+    inputs = keras.layers.Concatenate()([background, fg_bg, keras.ops.abs(fg_bg - background)])
     widths = [filters, 2 * filters, 3 * filters, 4 * filters]
-    # The body works at half the size, a quarter of the time; the full size comes in again at the end.
-    x, passed_on = seen, []
+    # The body works at half resolution, in a quarter of the time. The inputs at full resolution are added at the end.
+    x, skips = inputs, []
     for width in widths:
         x = _convolve(_convolve(x, width, strides=2), width)
-        passed_on.append(x)
-    for width, skipped in zip(widths[-2::-1], passed_on[-2::-1], strict=True):
-        x = keras.layers.Concatenate()([keras.layers.UpSampling2D(interpolation="bilinear")(x), skipped])
+        skips.append(x)
+    for width, skip in zip(widths[-2::-1], skips[-2::-1], strict=True):
+        x = keras.layers.Concatenate()([keras.layers.UpSampling2D(interpolation="bilinear")(x), skip])
         x = _convolve(_convolve(x, width), width)
-    x = keras.layers.Concatenate()([keras.layers.UpSampling2D(interpolation="bilinear")(x), seen])
+    x = keras.layers.Concatenate()([keras.layers.UpSampling2D(interpolation="bilinear")(x), inputs])
     x = _convolve(x, filters)
     start = keras.initializers.Constant(float(np.log(mean_depth)))
     mask = keras.layers.Conv2D(1, 1, activation="sigmoid", name="mask")(x)
@@ -72,27 +75,27 @@ def _convolve(x: Any, width: int, strides: int = 1) -> Any:
 
 
 def mask_loss(truth: Any, predicted: Any) -> Any:
-    """Cross-entropy, and one minus the overlap (Dice), which counts small objects as much as large ones."""
+    """Return the cross-entropy plus the Dice loss, which weights small and large objects equally."""
     entropy = keras.ops.mean(keras.losses.binary_crossentropy(truth, predicted))
     return entropy + keras.losses.dice(truth, predicted, axis=(1, 2, 3))
 
 
 def depth_loss(truth: Any, predicted: Any) -> Any:
-    """The mean ratio of the two, as a logarithm: an error of a tenth counts the same near and far."""
+    """Return the mean absolute log ratio: a relative error has the same weight near and far."""
     return keras.ops.mean(keras.ops.abs(keras.ops.log(predicted) - keras.ops.log(keras.ops.maximum(truth, 0.1))))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The first examples of a split, which are a fair sample of it, in memory.
+    """The first examples of a split, in memory. They are a uniform sample of the split.
 
     Attributes:
-        inputs: normalised background and composite, float32 [n, H, W, 3].
-        fg_bg: the composite, uint8 [n, H, W, 3].
-        difference: largest difference of a channel between composite and background, [n, H, W].
+        inputs: normalised backgrounds and composites, float32 [n, H, W, 3] each.
+        fg_bg: composites, uint8 [n, H, W, 3].
+        difference: maximum over the channels of the difference between composite and background, int16 [n, H, W].
         mask: bool [n, H, W].
         depth: metres, float32 [n, H, W].
-        scenes: the backgrounds that occur.
+        scenes: indices of the backgrounds.
     """
 
     inputs: tuple[Floats, Floats]
@@ -104,7 +107,7 @@ class Sample:
 
     @classmethod
     def of(cls, stored: tf.data.Dataset, builder: tfds.core.DatasetBuilder, examples: int) -> "Sample":
-        """The first so many of the stored examples, with their backgrounds."""
+        """Return the first `examples` of a dataset with backgrounds."""
         batch = stored.take(examples).batch(examples)
         example = next(batch.as_numpy_iterator())
         inputs, (_, depth) = next(reading.training_pairs(batch, builder).as_numpy_iterator())
@@ -114,12 +117,12 @@ class Sample:
 
 
 def iou(predicted: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> float:
-    """Intersection over union of the pixels of all masks together."""
+    """Return the intersection over union of the pixels of all masks together."""
     return float((predicted & truth).sum() / max((predicted | truth).sum(), 1))
 
 
 def depth_errors(predicted: Floats, truth: Floats) -> list[float]:
-    """Mean absolute error in metres, and as a fraction of the true depth."""
+    """Return the mean absolute error in metres and the mean relative error."""
     error = np.abs(predicted - truth)
     return [float(error.mean()), float((error / np.maximum(truth, 0.1)).mean())]
 
@@ -127,7 +130,7 @@ def depth_errors(predicted: Floats, truth: Floats) -> list[float]:
 def baselines(
     train: Sample, test: Sample, other_light: Sample
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """What can be had without a network: by name IoU and IoU in other light, and by name the two errors of depth."""
+    """Return the baselines by name: (IoU, IoU in other light) of masks, and the two errors of depth."""
     threshold = max(range(0, 128, 2), key=lambda t: iou(train.difference > t, train.mask))
     masks = {
         "nothing": [0.0, 0.0],
@@ -142,7 +145,7 @@ def baselines(
 
 
 def table(title: str, columns: tuple[str, str], rows: dict[str, list[float]]) -> str:
-    """Rows of two figures as Markdown."""
+    """Return a Markdown table with two columns of figures."""
     lines = [f"| {title} | {columns[0]} | {columns[1]} |", "|---|---|---|"]
     return "\n".join([*lines, *(f"| {name} | {a:.3f} | {b:.3f} |" for name, (a, b) in rows.items())])
 
@@ -154,7 +157,7 @@ def draw(
     figures: dict[str, dict[str, list[float]]],
     path: Path,
 ) -> None:
-    """Curves against the baselines, and below them some test examples beside what was predicted."""
+    """Draw the training curves with the baselines, and test examples with their predictions."""
     examples = [int(i) for i in np.linspace(0, len(test.mask) - 1, 6)]
     figure, axes = plt.subplots(len(examples) + 1, 6, figsize=(12, 2 * len(examples) + 3), layout="constrained")
     grid = axes[0, 0].get_gridspec()
@@ -193,17 +196,17 @@ def draw(
 
 
 def load(arguments: argparse.Namespace) -> tuple[tfds.core.DatasetBuilder, dict[str, tf.data.Dataset]]:
-    """The dataset, and its stored examples with their backgrounds: `train`, `test`, and `test` in other light.
+    """Return the builder and the examples with backgrounds of `train`, `test`, and `test` in other light.
 
     Raises:
-        ValueError: it is not there, has nothing held out, lacks its companion, or four halvings of its images do not
-            work out.
+        ValueError: the dataset or its companion does not exist, it has no test split, or the side of its images is not
+            a multiple of 16.
     """
     builder = tfds.builder(arguments.name, data_dir=arguments.data_dir)
     if not (builder.data_path / "dataset_info.json").exists():
         raise ValueError(f"There is no dataset {builder.data_path}: build it first.")
     if "test" not in builder.info.splits:
-        raise ValueError(f"{builder.data_path} has no examples held out: build it with --test_fraction 0.25.")
+        raise ValueError(f"{builder.data_path} has no test split: build it with --test_fraction 0.25.")
     backgrounds = reading.load_backgrounds(builder)
     side = backgrounds.shape[1]
     if side % 16:
@@ -222,7 +225,7 @@ def load(arguments: argparse.Namespace) -> tuple[tfds.core.DatasetBuilder, dict[
 def fit(
     model: keras.Model, batches: tf.data.Dataset, test: Sample, arguments: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """Train, and tell losses and metrics of every epoch; nothing is chosen by those of `test`."""
+    """Train the network and return losses and metrics of each epoch. Those of `test` do not affect training."""
     steps = arguments.epochs * arguments.steps
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps - steps // 10, warmup_target=3e-3, warmup_steps=steps // 10
@@ -231,7 +234,7 @@ def fit(
         keras.optimizers.Adam(rate),
         loss=[mask_loss, depth_loss],
         metrics=[[keras.metrics.BinaryIoU([1], name="iou")], [keras.metrics.MeanAbsoluteError(name="error")]],
-        # On processors, compiled steps take twice the time.
+        # On CPUs, compiled steps take twice the time.
         jit_compile=bool(tf.config.list_physical_devices("GPU")),
     )
     return model.fit(
@@ -244,24 +247,24 @@ def fit(
 
 
 def train_and_test(arguments: argparse.Namespace) -> None:
-    """Train, test on held-out backgrounds, and write what came of it.
+    """Train, test on held-out backgrounds, and write the results.
 
     Raises:
-        ValueError: the dataset will not do; see `load`. Or it has no depth, or its splits share backgrounds.
+        ValueError: the dataset is not suitable (see `load`), has no depth, or its splits share backgrounds.
     """
     keras.utils.set_random_seed(arguments.seed)
     builder, stored = load(arguments)
-    known, test, other_light = (Sample.of(examples, builder, _SAMPLE) for examples in stored.values())
-    if known.scenes & test.scenes:
+    train, test, other_light = (Sample.of(examples, builder, _SAMPLE) for examples in stored.values())
+    if train.scenes & test.scenes:
         raise ValueError(f"The splits of {builder.data_path} share backgrounds: build it with --split_by background.")
 
     shuffled = stored["train"].shuffle(500, seed=arguments.seed).repeat()
     augmented = reading.augment(shuffled, seed=arguments.seed, jitter_apart=_OTHER_LIGHT)
     batches = reading.training_pairs(augmented, builder).batch(arguments.batch_size).prefetch(2)
-    model = unet(test.mask.shape[1], arguments.filters, float(known.depth.mean()))
+    model = unet(test.mask.shape[1], arguments.filters, float(train.depth.mean()))
     history = fit(model, batches, test, arguments)
 
-    masks, depths = baselines(known, test, other_light)
+    masks, depths = baselines(train, test, other_light)
     mask, depth = (array[..., 0] for array in model.predict(test.inputs, verbose=0))
     mask_in_other_light = model.predict(other_light.inputs, verbose=0)[0][..., 0]
     masks["U-Net"] = [iou(mask > 0.5, test.mask), iou(mask_in_other_light > 0.5, test.mask)]
@@ -273,19 +276,19 @@ def train_and_test(arguments: argparse.Namespace) -> None:
     draw(history, test, (mask, depth), figures, output / "unet.png")
     model.save(output / "unet.keras")
     (output / "figures.json").write_text(json.dumps(figures | {"history": history}, indent=1) + "\n")
-    print(f"\n{len(test.mask)} examples of {len(test.scenes)} backgrounds that were never trained on\n")
+    print(f"\n{len(test.mask)} examples of {len(test.scenes)} backgrounds that are not in the training split\n")
     print(table("mask", ("IoU", "IoU in other light"), masks), end="\n\n")
     print(table("depth", ("error, m", "relative"), depths))
 
 
 def main() -> None:
-    """Read the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", required=True, help="where `build` put the dataset")
-    parser.add_argument("--name", default="fg_bg_depth", help="of the dataset")
-    parser.add_argument("--output", default="unet", help="folder for the network, its figures and their picture")
+    parser.add_argument("--data_dir", required=True, help="the --data_dir of `build`")
+    parser.add_argument("--name", default="fg_bg_depth", help="name of the dataset")
+    parser.add_argument("--output", default="unet", help="output folder for the network, its metrics and the picture")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=50, help="batches in an epoch")
+    parser.add_argument("--steps", type=int, default=50, help="batches per epoch")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--filters", type=int, default=16, help="width of the network")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""The declared fields: every one told with its meaning, of the promised type."""
+"""The declared fields of the datasets: types, labels and documentation."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ from tfds_builder.features import (
 )
 
 
-def test_labels_number_the_sorted_classes() -> None:
+def test_class_ids_index_the_sorted_classes() -> None:
     labels = Labels(names=("a", "b", "c"), class_of=("river", "alley", "river"))
     assert labels.classes == ("alley", "river")
     assert labels.class_ids == (1, 0, 1)
 
 
-def test_fields_have_the_promised_types() -> None:
+def test_fields_have_the_documented_types() -> None:
     features = example_features(make_schema(16, depth_bits=16))
     assert {name: (feature.shape, feature.np_dtype) for name, feature in features.items()} == {
         "fg_bg": ((16, 16, 3), np.uint8),
@@ -38,11 +38,11 @@ def test_fields_have_the_promised_types() -> None:
 
 
 @pytest.mark.parametrize(("bits", "dtype"), [(16, np.uint16), (8, np.uint8)])
-def test_depth_has_its_bits(bits: int, dtype: type) -> None:
+def test_depth_type_follows_from_its_bits(bits: int, dtype: type) -> None:
     assert example_features(make_schema(depth_bits=bits))["depth"].np_dtype == dtype
 
 
-def test_without_depth_there_is_no_field() -> None:
+def test_dataset_without_depth_has_no_depth_field() -> None:
     assert "depth" not in example_features(make_schema(depth_bits=None))
 
 
@@ -54,7 +54,7 @@ def test_encoding_of_composites(lossless: bool, encoding: str) -> None:
     assert features["mask"]._encoding_format == features["depth"]._encoding_format == "png"
 
 
-def test_every_field_tells_its_meaning() -> None:
+def test_every_field_is_documented() -> None:
     schema = make_schema(depth_bits=16)
     for features in (example_features(schema), background_features(schema), foreground_features(schema)):
         assert [name for name, feature in features.items() if not feature._doc.desc] == []
@@ -68,7 +68,7 @@ def test_labels_keep_their_names() -> None:
     assert features["fg_class"].names == ["cat", "dog"]
 
 
-def test_features_survive_their_file(tmp_path: object) -> None:
+def test_features_survive_writing_and_reading(tmp_path: object) -> None:
     from tensorflow_datasets import features as tf
 
     features = example_features(make_schema(depth_bits=16))
@@ -89,7 +89,7 @@ def test_features_survive_their_file(tmp_path: object) -> None:
         ),
     ],
 )
-def test_depth_tells_unit_and_formula(bits: int, kind: str, meaning: str) -> None:
+def test_depth_meaning_contains_unit_and_formula(bits: int, kind: str, meaning: str) -> None:
     assert depth_meaning(bits, kind) == meaning
 
 

@@ -1,10 +1,10 @@
-"""The TFDS datasets: after `import tfds_builder`, `tfds.load` and `tfds build` know how to prepare `fg_bg_depth`.
+"""The TFDS datasets: after `import tfds_builder`, `tfds.load` and `tfds build` can prepare `fg_bg_depth`.
 
-Reading a dataset needs nothing of this; preparing one does. `FgBgDepthConfig` chooses other pictures and build options.
+Reading a dataset does not need this package; only preparing one does. `FgBgDepthConfig` selects the input pictures and
+the build options.
 
-The pipeline, too, imports this package, for `tfds_builder.features`, and has no use for TFDS until its shards are
-written. So nothing is imported here: the builders are registered once both this package and TFDS have been imported, in
-whichever order.
+The pipeline imports this package for `tfds_builder.features`, but needs TFDS only when it writes shards. So this module
+imports nothing: the builders are registered when both this package and TFDS have been imported, in any order.
 """
 
 from typing import Any

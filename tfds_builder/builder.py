@@ -1,8 +1,8 @@
-"""What the TFDS builders of the three datasets share: one run of the pipeline prepares all of them.
+"""The common base of the TFDS builders of the three datasets, all of which one run of the pipeline prepares.
 
-TFDS would take examples from a generator, shuffle them and write them itself, into a folder that it deletes when
-anything goes wrong. The pipeline writes shards that are final one by one. So these builders hand their folder to the
-pipeline, and preparing a dataset again goes on from the shards that are there.
+By default, TFDS takes examples from a generator, shuffles and writes them, and deletes the folder after any error. The
+pipeline publishes each shard when it is complete. So these builders pass their folder to the pipeline, and preparing a
+dataset again resumes from the existing shards.
 """
 
 import abc
@@ -22,37 +22,39 @@ from tfds_builder.registration import register_with_tfds
 if TYPE_CHECKING:
     from pipeline.options import BuildOptions
 
-# The dataset that the others are companions of.
+# The main dataset; the others are its companions.
 _DATASET = "fg_bg_depth"
 _KINDS = ("backgrounds", "foregrounds")
 
 _DEFAULT_CONFIG = "full"
 
-# The names of pictures that nobody has looked for yet.
+# Labels before the input pictures have been listed.
 _UNKNOWN = Labels((), ())
 
-# What TFDS's writer can be told and ours cannot: passing over it in silence would surprise.
-_NO_SHARD_SIZES = "set examples_per_shard of a FgBgDepthConfig"
-_NOT_OURS = {
-    "max_examples_per_split": "choose fewer pictures or placements by a FgBgDepthConfig",
-    "num_shards": _NO_SHARD_SIZES,
-    "min_shard_size": _NO_SHARD_SIZES,
-    "max_shard_size": _NO_SHARD_SIZES,
+# Options of the writer of TFDS that the pipeline does not support, and their alternatives. Any other value than the
+# default is an error, because silently ignoring it would be surprising.
+_SHARD_SIZE_ALTERNATIVE = "set examples_per_shard in a FgBgDepthConfig"
+_UNSUPPORTED = {
+    "max_examples_per_split": "choose fewer pictures or placements in a FgBgDepthConfig",
+    "num_shards": _SHARD_SIZE_ALTERNATIVE,
+    "min_shard_size": _SHARD_SIZE_ALTERNATIVE,
+    "max_shard_size": _SHARD_SIZE_ALTERNATIVE,
 }
 
 
 @dataclass(eq=False, kw_only=True)
 class FgBgDepthConfig(tfds.core.BuilderConfig):
-    """Which pictures, and what is made of them.
+    """The input pictures and the settings of a build.
 
-    All but the first two are flags of `fgbg build`, with their names, meanings and defaults. What holds
-    two numbers there is text here, too: `fg_scale="0.3,0.5"`.
+    All fields except the first two are flags of `fgbg build`, with the same names, meanings and defaults.
+    Flags with two numbers are strings, as on the command line: `fg_scale="0.3,0.5"`.
 
     Attributes:
-        most_pictures: use only the first so many backgrounds and foregrounds.
-        samples: use the bundled sample pictures when no `manual_dir` is named and TFDS's own is not there.
-        backgrounds: instead of the folder `backgrounds` in `manual_dir`.
-        foregrounds: instead of the folder `foregrounds` in `manual_dir`.
+        most_pictures: use only this many backgrounds and foregrounds, the first ones.
+        samples: use the bundled sample pictures if `manual_dir` is not set and the default folder of TFDS does not
+            exist.
+        backgrounds: folder of the backgrounds; default: `backgrounds` in `manual_dir`.
+        foregrounds: folder of the foregrounds; default: `foregrounds` in `manual_dir`.
     """
 
     most_pictures: int | None = None
@@ -76,13 +78,13 @@ class FgBgDepthConfig(tfds.core.BuilderConfig):
     depth_bits: int | None = None
 
     def flags(self) -> list[str]:
-        """The flags of `build` that differ from their defaults.
+        """Return the flags of `build` for the fields that are set.
 
         >>> FgBgDepthConfig(name="small", placements=2, seed=0, skip_bad_inputs=True).flags()
         ['--skip_bad_inputs', '--placements=2', '--seed=0']
         """
-        others = {field.name for field in fields(tfds.core.BuilderConfig)} | {"most_pictures", "samples"}
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
+        not_flags = {field.name for field in fields(tfds.core.BuilderConfig)} | {"most_pictures", "samples"}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in not_flags}
         return [
             f"--{name}" if value is True else f"--{name}={value}"
             for name, value in values.items()
@@ -91,10 +93,10 @@ class FgBgDepthConfig(tfds.core.BuilderConfig):
 
 
 class PipelineBuilder(FileReaderBuilder):
-    """A dataset that the pipeline makes.
+    """A dataset that the pipeline builds.
 
-    Without a config, which is `full`, it is DATA_DIR/NAME/VERSION, where `fgbg build` makes it as well
-    and where TFDS finds it without any code of ours. Every other config has a folder of its own, as is usual.
+    The folder of the default config, `full`, is DATA_DIR/NAME/VERSION, as for `fgbg build`. TFDS finds it
+    there without this package. Each other config has a folder of its own, as is usual in TFDS.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -106,7 +108,7 @@ class PipelineBuilder(FileReaderBuilder):
         ),
         FgBgDepthConfig(
             name="tiny",
-            description="The first 4 backgrounds and 4 foregrounds, if none are named of the samples: 640 examples.",
+            description="The first 4 backgrounds and 4 foregrounds, by default of the sample pictures: 640 examples.",
             most_pictures=4,
             samples=True,
         ),
@@ -115,27 +117,27 @@ class PipelineBuilder(FileReaderBuilder):
     DEFAULT_BUILDER_CONFIG_NAME = _DEFAULT_CONFIG
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put photographs into its folder `backgrounds` and cut-outs with an alpha channel into its folder"
-        " `foregrounds`; sub-folders are classes. Or name another manual_dir, or build the config `tiny`, which without"
-        " any uses sample pictures."
+        " `foregrounds`. The names of sub-folders are classes. Alternatively, set another manual_dir, or build the"
+        " config `tiny`, which uses sample pictures if there is no manual_dir."
     )
 
     @abc.abstractmethod
     def _features(self, schema: Schema) -> Any:
-        """The fields of this dataset."""
+        """Return the features of this dataset."""
 
     def _supervised_keys(self, schema: Schema) -> Any:
-        """What `as_supervised=True` yields, if anything."""
+        """Return the keys for `as_supervised=True`, or None."""
 
     @property
     def builder_config_name(self) -> str | None:
-        """Name of the folder of the config, if it has one."""
+        """Name of the folder of the config, or None for the default config."""
         name = super().builder_config_name
         return None if name == _DEFAULT_CONFIG else name
 
     @cached_property
     def info(self) -> Any:
-        """What is known of the dataset: what the config says, and when it is prepared, what is stored beside it."""
-        # TFDS would keep the first for ever.
+        """Information about the dataset: from its folder if it is prepared, else from the config."""
+        # A cached property, so that it can be reset after preparing; TFDS would keep the first value.
         return self._info()
 
     def download_and_prepare(
@@ -146,18 +148,18 @@ class PipelineBuilder(FileReaderBuilder):
         file_format: Any = None,
         **permissions: Any,
     ) -> None:
-        """Make the dataset and its companions, or go on where an earlier run stopped.
+        """Build the dataset and its companions, or resume an interrupted build.
 
         Args:
-            download_dir: its folder `manual` is `manual_dir`, unless `download_config` names one.
-            download_config: `manual_dir`, `download_mode` and Beam's options count.
+            download_dir: contains the default `manual_dir`, the folder `manual`.
+            download_config: only `manual_dir`, `download_mode` and the options of Beam have an effect.
             file_format: `tfrecord` or `array_record`.
-            **permissions: TFDS takes some and does nothing with them.
+            **permissions: accepted for compatibility with TFDS, without effect.
 
         Raises:
-            AssertionError: there is no `manual_dir`.
-            InputError: bad pictures, a config that makes no sense, or a folder that holds another dataset.
-            RunError: the build stopped; finished shards are kept.
+            AssertionError: `manual_dir` does not exist.
+            InputError: bad pictures, an invalid config, or a folder that contains another dataset.
+            RunError: the build stopped. Finished shards are kept.
         """
         config = download_config or tfds.download.DownloadConfig()
         overwrite = config.download_mode.overwrite_dataset
@@ -180,7 +182,7 @@ class PipelineBuilder(FileReaderBuilder):
         from pipeline.run_build import build_dataset
         from pipeline.runner import complete_beam_options
 
-        _refuse_what_is_not_ours(download_config)
+        _reject_unsupported(download_config)
         options = self._build_options(
             f"--file_format={self.info.file_format.value}",
             *(f"--{kind}={folder}" for kind, folder in self._folders(dl_manager, download_config).items()),
@@ -191,10 +193,10 @@ class PipelineBuilder(FileReaderBuilder):
         )
 
     def _folders(self, dl_manager: Any, download_config: Any) -> dict[str, str]:
-        """The folders of pictures that the config does not name itself; none if they are to be the samples."""
+        """Return the folders in `manual_dir` that the config does not set itself; empty to use the sample pictures."""
         config = self.builder_config
-        wanted = [kind for kind in _KINDS if getattr(config, kind) is None]
-        if not wanted:
+        unset = [kind for kind in _KINDS if getattr(config, kind) is None]
+        if not unset:
             return {}
         try:
             manual_dir = dl_manager.manual_dir
@@ -202,15 +204,15 @@ class PipelineBuilder(FileReaderBuilder):
             if config.samples and download_config.manual_dir is None:
                 return {}
             raise
-        missing = [kind for kind in wanted if not (manual_dir / kind).is_dir()]
+        missing = [kind for kind in unset if not (manual_dir / kind).is_dir()]
         if missing:
             from transforms.errors import InputError
 
             raise InputError(
-                f"manual_dir: {manual_dir} has no folder {' and no folder '.join(missing)}; put your pictures there, or"
-                " name another manual_dir."
+                f"manual_dir: {manual_dir} has no folder {' and no folder '.join(missing)}; create it and put your"
+                " pictures there, or set another manual_dir."
             )
-        return {kind: os.fspath(manual_dir / kind) for kind in wanted}
+        return {kind: os.fspath(manual_dir / kind) for kind in unset}
 
     def _build_options(self, *flags: str) -> "BuildOptions":
         from pipeline import options
@@ -229,15 +231,15 @@ class PipelineBuilder(FileReaderBuilder):
         return replace(parsed, config=self.builder_config_name or "", most_pictures=config.most_pictures)
 
     def _is_stored(self) -> bool:
-        """`is_prepared` without its warnings."""
+        """Return whether the dataset is prepared, without the warnings of `is_prepared`."""
         return dataset_info_path(self.data_path).exists()
 
     def _info(self) -> Any:
         identity = replace(DatasetIdentity.from_builder(self), config_name=self.builder_config_name)
-        about = self.get_metadata()
-        info = {"builder": identity, "description": about.description, "citation": about.citation}
+        metadata = self.get_metadata()
+        info = {"builder": identity, "description": metadata.description, "citation": metadata.citation}
         if self._is_stored():
-            # What is stored says more than the config: the names of the pictures, and what other flags made of them.
+            # The stored information is more complete than the config: it includes names of pictures and all flags.
             return tfds.core.DatasetInfo(**info)
         options = self._build_options()
         schema = Schema(
@@ -253,27 +255,27 @@ class PipelineBuilder(FileReaderBuilder):
         )
 
     def _pick_version(self, requested_version: Any) -> Any:
-        """The newest version that is there, as TFDS does without a builder; else what can be made."""
+        """Return the newest stored version, as TFDS does without a builder, else the version that can be built."""
         if requested_version is None:
-            there = [
+            stored = [
                 version
                 for data_dir in file_utils.list_data_dirs(self._original_state["data_dir"])
                 for version in file_utils.list_dataset_versions(
                     file_utils.get_dataset_dir(data_dir, self.name, self.builder_config_name)
                 )
             ]
-            if there:
-                return max(there)
+            if stored:
+                return max(stored)
         return super()._pick_version(requested_version)
 
 
-def _refuse_what_is_not_ours(download_config: Any) -> None:
+def _reject_unsupported(download_config: Any) -> None:
     defaults = tfds.download.DownloadConfig()
-    for name, mend in _NOT_OURS.items():
+    for name, alternative in _UNSUPPORTED.items():
         if getattr(download_config, name) != getattr(defaults, name):
             from transforms.errors import InputError
 
-            raise InputError(f"{name}: the pipeline decides what is in a shard; {mend}.")
+            raise InputError(f"{name} is not supported; {alternative} instead.")
 
 
 def _beam_options(download_config: Any) -> Any:
@@ -285,5 +287,6 @@ def _beam_options(download_config: Any) -> Any:
     return options
 
 
-# Whoever imports this before TFDS has it imported here, too early for the builders, which are made of what is above.
+# If this module is imported before TFDS, it imports TFDS itself. At that time, the builders cannot be defined yet,
+# because they derive from the classes above. So they are registered here.
 register_with_tfds()

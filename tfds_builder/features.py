@@ -1,6 +1,6 @@
-"""The fields of the three datasets: the one place where their shapes, types, units and meanings are declared.
+"""The fields of the three datasets: shapes, types, units and documentation.
 
-The pipeline writes with these declarations, and TFDS reads with them: they are stored beside the shards.
+The pipeline writes with these declarations and stores them next to the shards, where TFDS reads them.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 MILLIMETRES_PER_METRE = 1000
-# 8-bit depth spreads 0 .. 10 m over 0 .. 255.
+# 8-bit depth maps 0 .. 10 m to 0 .. 255.
 EIGHT_BIT_RANGE_METRES = 10
 
 DEPTH_FORMULAS = {16: "metres = depth / 1000", 8: "metres = depth / 255 * 10"}
@@ -16,10 +16,10 @@ DEPTH_FORMULAS = {16: "metres = depth / 1000", 8: "metres = depth / 255 * 10"}
 
 @dataclass(frozen=True)
 class Labels:
-    """Names and classes of the pictures of one kind, in the order of their index; none if they are not known yet.
+    """Names and classes of the pictures of one kind, by index; empty if they are not known yet.
 
     Attributes:
-        names: path below the input folder without suffix.
+        names: path of each picture below the input folder, without suffix.
         class_of: class name of each picture.
     """
 
@@ -40,15 +40,15 @@ class Labels:
 
 @dataclass(frozen=True)
 class Schema:
-    """What the fields of a dataset depend on.
+    """The settings that determine the fields of a dataset.
 
     Attributes:
         image_size: side of the square images, pixels.
         backgrounds: names and classes of the backgrounds.
         foregrounds: names and classes of the foregrounds.
-        lossless: whether `fg_bg` is PNG instead of JPEG.
-        depth_bits: 16 or 8, or None for a dataset without depth.
-        depth_kind: "metric" (metres) or "relative" (nominal metres), or None.
+        lossless: whether `fg_bg` is stored as PNG instead of JPEG.
+        depth_bits: 16 or 8, or None without depth.
+        depth_kind: "metric" (metres) or "relative" (nominal metres), or None without depth.
     """
 
     image_size: int
@@ -60,7 +60,7 @@ class Schema:
 
 
 def example_features(schema: Schema) -> Any:
-    """The fields of one example, as `tfds.features.FeaturesDict`."""
+    """Return the fields of an example as `tfds.features.FeaturesDict`."""
     import numpy as np
     from tensorflow_datasets import features as tf
 
@@ -99,7 +99,7 @@ def example_features(schema: Schema) -> Any:
 
 
 def background_features(schema: Schema) -> Any:
-    """The fields of one background, as `tfds.features.FeaturesDict`."""
+    """Return the fields of a background as `tfds.features.FeaturesDict`."""
     from tensorflow_datasets import features as tf
 
     side = schema.image_size
@@ -117,7 +117,7 @@ def background_features(schema: Schema) -> Any:
 
 
 def foreground_features(schema: Schema) -> Any:
-    """The fields of one foreground, as `tfds.features.FeaturesDict`."""
+    """Return the fields of a foreground as `tfds.features.FeaturesDict`."""
     from tensorflow_datasets import features as tf
 
     return tf.FeaturesDict(
@@ -137,7 +137,7 @@ def foreground_features(schema: Schema) -> Any:
 
 
 def depth_meaning(bits: int, kind: str | None) -> str:
-    """One sentence for people: unit, decode formula and whether the metres are real.
+    """Return a sentence with the unit and the decode formula of depth, and whether it is metric.
 
     >>> depth_meaning(16, "metric")
     'Depth along the optical axis, larger = farther, linear: metres = depth / 1000.'
@@ -149,12 +149,12 @@ def depth_meaning(bits: int, kind: str | None) -> str:
 
 
 def supervised_keys(schema: Schema) -> tuple[str, Any]:
-    """What `as_supervised=True` yields: (fg_bg, mask), or (fg_bg, (mask, depth))."""
+    """Return the keys for `as_supervised=True`: (fg_bg, mask), or (fg_bg, (mask, depth))."""
     return ("fg_bg", "mask") if schema.depth_bits is None else ("fg_bg", ("mask", "depth"))
 
 
 def _label(names: tuple[str, ...], meaning: str) -> Any:
     from tensorflow_datasets import features as tf
 
-    # With no names at all, TFDS would take it that there are no classes, and refuse those that it reads later.
+    # With empty names, TFDS would assume that there are no classes and reject the stored ones later.
     return tf.ClassLabel(names=names or None, doc=meaning)

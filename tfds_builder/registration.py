@@ -1,4 +1,4 @@
-"""When the builders become known to TFDS, which registers a builder when its class is made."""
+"""Registration of the builders with TFDS, which registers a builder when its class is defined."""
 
 import importlib
 import sys
@@ -13,7 +13,7 @@ _DATASETS = ("fg_bg_depth", "fg_bg_depth_background", "fg_bg_depth_foreground")
 
 
 def register_with_tfds() -> None:
-    """Register the builders, now if TFDS has been imported, else when it will be."""
+    """Register the builders now if TFDS has been imported, else when it is imported."""
     if _TFDS in sys.modules:
         _import_builders()
     else:
@@ -26,7 +26,7 @@ def _import_builders() -> None:
 
 
 class _AfterTfds:
-    """Finds nothing itself, but has the builders imported after TFDS."""
+    """A meta path finder that imports the builders after TFDS. It finds no modules itself."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != _TFDS:
@@ -39,7 +39,7 @@ class _AfterTfds:
 
         def execute_and_register(module: ModuleType) -> None:
             execute(module)
-            # If it was the base of the builders that imported TFDS, it calls us when it is ready.
+            # If the base module of the builders imports TFDS, it registers the builders at its end.
             if _BASE not in sys.modules:
                 _import_builders()
 

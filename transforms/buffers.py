@@ -14,7 +14,7 @@ from transforms.pictures import Pixels
 class BufferPool:
     """Provides uninitialised uint8 arrays, and reuses their memory when nothing refers to an array or a view of it.
 
-    A runner may therefore hold elements of the pipeline for any time. Safe for use by several threads.
+    A runner may therefore keep elements for any length of time. Safe for use by several threads.
 
     Args:
         most_kept: maximum number of free blocks of memory in the pool.

@@ -335,8 +335,8 @@ def _build_steps(manifest: dict[str, Any]) -> str:
         "- **fg_mask**: 255 where the alpha of the cut-out before placement is at least 128, else 0.",
         "- **fg_bg**: every background x every foreground x {plain, flipped}"
         f" x {configuration['placements']} random placements. The longest side of the cut-out is uniform over"
-        f" {shortest} .. {longest} pixels. Its position is uniform over all positions inside the image. Both depend"
-        f" only on the seed ({configuration['seed']}) and the example id. Alpha blending computes"
+        f" {shortest} .. {longest} pixels. Its position is uniform over all positions inside the image. Both are"
+        f" drawn from the seed ({configuration['seed']}) and the example id. Alpha blending computes"
         " (b (255 - a) + f a) / 255, correctly rounded. Stored as "
         + ("PNG." if lossless else f"JPEG of quality {configuration['jpeg_quality']}."),
         "- **mask**: 255 where the alpha of the placed cut-out is at least 128, else 0. Stored as PNG, so it is exactly"

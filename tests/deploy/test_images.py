@@ -1,4 +1,4 @@
-"""The Dockerfile against what it copies, and its versions against each other and constraints.txt."""
+"""The Dockerfile: the files that it copies, and consistent versions in it and constraints.txt."""
 
 import json
 import re
@@ -20,30 +20,30 @@ INSTRUCTIONS = [
 
 
 def pins(path: Path) -> dict[str, str]:
-    """Name -> version of every package."""
+    """Return the version of each package by name."""
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
     return dict(line.partition(";")[0].strip().split("==") for line in lines)
 
 
 def stages() -> dict[str, tuple[str, list[tuple[str, str]]]]:
-    """Name -> (image it starts from, its instructions)."""
-    found: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+    """Return (base image, instructions) of each stage by name."""
+    result: dict[str, tuple[str, list[tuple[str, str]]]] = {}
     name = ""
     for instruction, rest in INSTRUCTIONS:
         if instruction == "FROM":
             image, name = rest.split(" AS ")
-            found[name] = (image, [])
+            result[name] = (image, [])
         else:
-            found[name][1].append((instruction, rest))
-    return found
+            result[name][1].append((instruction, rest))
+    return result
 
 
-def test_beam_is_the_one_that_is_installed() -> None:
+def test_beam_image_has_the_version_of_the_package() -> None:
     image, _ = stages()["beam"]
     assert image == f"apache/beam_python3.11_sdk:{pins(ROOT / 'constraints.txt')['apache-beam']}"
 
 
-def test_one_python_and_no_moving_tags() -> None:
+def test_images_have_fixed_tags_and_the_same_python() -> None:
     images = [image for image, _ in stages().values() if image not in stages()]
     assert images
     for image in images:
@@ -53,7 +53,7 @@ def test_one_python_and_no_moving_tags() -> None:
 
 
 def test_entry_points() -> None:
-    # The last one counts; worker-gpu has that of worker.
+    # The last entry point of an image applies; worker-gpu inherits that of worker.
     entries = {
         name: [json.loads(rest) for word, rest in lines if word == "ENTRYPOINT"]
         for name, (_, lines) in stages().items()
@@ -65,7 +65,7 @@ def test_entry_points() -> None:
     assert ("COPY", "--from=beam /opt/apache/beam /opt/apache/beam") in stages()["worker"][1]
 
 
-def test_what_is_copied_is_there_and_is_all_that_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copied_files_exist_and_include_all_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     copied = {
         source
         for instruction, rest in INSTRUCTIONS
@@ -76,13 +76,13 @@ def test_what_is_copied_is_there_and_is_all_that_is_packed(monkeypatch: pytest.M
         assert (ROOT / source).exists(), source
     packed: dict[str, Any] = {}
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(setuptools, "setup", lambda **given: packed.update(given))
+    monkeypatch.setattr(setuptools, "setup", lambda **keywords: packed.update(keywords))
     runpy.run_path(str(ROOT / "setup.py"))
     folders = {package.split(".")[0] for package in packed["packages"]} | {"samples"}
     assert folders <= copied
     assert {"setup.py", "pyproject.toml", "MANIFEST.in", "README.md"} <= copied
-    asked = set(re.findall(r"'\.\[(.*?)\]'", DOCKERFILE))
-    assert {extra for extras in asked for extra in extras.split(",")} <= packed["extras_require"].keys()
+    extras_installed = set(re.findall(r"'\.\[(.*?)\]'", DOCKERFILE))
+    assert {extra for extras in extras_installed for extra in extras.split(",")} <= packed["extras_require"].keys()
 
 
 def test_every_installation_is_pinned() -> None:
@@ -90,12 +90,12 @@ def test_every_installation_is_pinned() -> None:
     assert len(installations) == 2
     for line in installations:
         assert "--constraint constraints.txt --constraint deploy/constraints.txt" in line
-    here = pins(ROOT / "deploy/constraints.txt")
-    assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12", "setuptools"} <= here.keys()
-    assert not here.keys() & pins(ROOT / "constraints.txt").keys()
+    deploy_pins = pins(ROOT / "deploy/constraints.txt")
+    assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12", "setuptools"} <= deploy_pins.keys()
+    assert not deploy_pins.keys() & pins(ROOT / "constraints.txt").keys()
 
 
-def test_builds_name_the_targets() -> None:
+def test_cloud_build_steps_match_the_targets() -> None:
     build = yaml.safe_load((ROOT / "deploy/cloudbuild.yaml").read_text())
     built = {step["id"]: step["args"] for step in build["steps"]}
     assert built.keys() == {"worker", "worker-gpu", "template"} <= stages().keys()
@@ -105,7 +105,7 @@ def test_builds_name_the_targets() -> None:
     assert build["images"] == [f"${{_IMAGES}}/{target}:${{_TAG}}" for target in built]
 
 
-def test_the_launcher_is_where_the_template_looks_for_it() -> None:
+def test_launcher_is_at_the_path_of_the_template() -> None:
     _, lines = stages()["template"]
     assert ("COPY", "deploy/launch.py /fgbg/deploy/") in lines
     assert ("ENV", "FLEX_TEMPLATE_PYTHON_PY_FILE=/fgbg/deploy/launch.py") in lines

@@ -1,4 +1,4 @@
-"""What the Flex Template runs: with a local runner to the end, with Dataflow's up to the job that it stages."""
+"""The launcher of the Flex Template: complete runs on a local runner, and staging of a job for Dataflow."""
 
 import json
 import runpy
@@ -17,7 +17,7 @@ from tests.end_to_end.buckets import Buckets
 from tests.end_to_end.helpers import Inputs, content, dataset_folder, draw_inputs, shard_files
 
 FLAGS = ("--image_size=48", "--placements=2", "--examples_per_shard=10", "--jpeg_quality=png")
-# What the launcher of a Flex Template adds to the parameters.
+# Flags that a Flex Template adds to the parameters.
 ON_DATAFLOW = (
     "--runner=DataflowRunner",
     "--project=a-project",
@@ -41,7 +41,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 @pytest.mark.slow
-def test_makes_what_build_makes(inputs: Inputs, tmp_path: Path) -> None:
+def test_launch_writes_the_same_shards_as_build(inputs: Inputs, tmp_path: Path) -> None:
     assert commands.run(["build", *inputs.flags, *FLAGS, f"--data_dir={tmp_path / 'built'}"]) == 0
     parameters = (*inputs.flags, *FLAGS, f"--data_dir={tmp_path / 'launched'}")
     assert launch.main([*parameters, "--overwrite=false", "--skip_bad_inputs=true"]) == 0
@@ -51,20 +51,22 @@ def test_makes_what_build_makes(inputs: Inputs, tmp_path: Path) -> None:
     assert built == launched
 
 
-def test_launched_again_it_tidies_up(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_second_launch_removes_the_build_folder_and_is_an_error(
+    inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     parameters = [*inputs.flags, *FLAGS, f"--data_dir={tmp_path}"]
     assert launch.main(parameters) == 0
     folder = dataset_folder(tmp_path)
-    made = content(folder)
+    before = content(folder)
     for _ in range(2):
         capfd.readouterr()
         assert launch.main(parameters) == 2
         assert f"fgbg: {folder} is complete: there is nothing to launch." in capfd.readouterr().err
-    assert content(folder) == {path: data for path, data in made.items() if ".build" not in str(path)}
+    assert content(folder) == {path: data for path, data in before.items() if ".build" not in str(path)}
     assert commands.run(["verify", str(folder)]) == 0
 
 
-def test_a_mistake_is_one_sentence(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_wrong_flag_is_one_sentence(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert launch.main([*inputs.flags, f"--data_dir={tmp_path}", "--overwrite=perhaps"]) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("fgbg: ")
@@ -72,7 +74,7 @@ def test_a_mistake_is_one_sentence(inputs: Inputs, tmp_path: Path, capfd: pytest
 
 
 @pytest.mark.slow
-def test_stages_the_job_and_does_not_wait(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launch_stages_the_job_and_does_not_wait(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     buckets = Buckets()
     buckets.replace_service(monkeypatch)
     monkeypatch.setattr(socket, "getaddrinfo", _refuse)
@@ -99,12 +101,12 @@ def test_stages_the_job_and_does_not_wait(inputs: Inputs, monkeypatch: pytest.Mo
     assert not any("dataflow_python_sdk" in name for name in buckets.objects)
     assert container["containerImage"] == "us-central1-docker.pkg.dev/a-project/fgbg/worker-gpu:1"
     assert {"use_runner_v2", "no_use_multiple_sdk_containers"} <= set(job["environment"]["experiments"])
-    given = {option["key"]: option["value"] for option in job["environment"]["sdkPipelineOptions"]["display_data"]}
-    assert "worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver" in given["dataflow_service_options"]
+    flags = {option["key"]: option["value"] for option in job["environment"]["sdkPipelineOptions"]["display_data"]}
+    assert "worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver" in flags["dataflow_service_options"]
 
 
 def _refuse(*address: object, **_: object) -> None:
-    raise AssertionError(f"{address} was looked for")
+    raise AssertionError(f"unexpected connection to {address}")
 
 
 def _stage_in(buckets: Buckets) -> Callable[..., None]:

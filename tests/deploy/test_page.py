@@ -1,4 +1,4 @@
-"""The page: its commands as a shell and the parsers read them, its table as `plan` computes it."""
+"""deploy/README.md: its commands are valid for the shell and the parsers, and its table equals that of `plan`."""
 
 import json
 import re
@@ -28,7 +28,7 @@ VARIABLES = {
 
 
 def commands(start: str) -> list[list[str]]:
-    """The words of every command of the page that starts so, as a shell would pass them on."""
+    """Return the words of each command of the page with this start, after shell expansion of variables."""
     lines = "\n".join(BLOCKS).replace("\\\n", " ").splitlines()
     lines = [re.sub(r"\$(\w+)", lambda name: VARIABLES[name[1]], line) for line in lines if line.startswith(start)]
     return [shlex.split(line, comments=True) for line in lines]
@@ -39,10 +39,10 @@ def test_shell_syntax(block: str) -> None:
     subprocess.run(["bash", "-n"], input=block, text=True, check=True, capture_output=True)
 
 
-def test_variables_are_those_that_the_page_sets() -> None:
+def test_page_sets_the_variables_that_it_uses() -> None:
     script = BLOCKS[0].split("\n\n")[0] + "\n" + "".join(f'echo "${name}"\n' for name in VARIABLES)
-    told = subprocess.run(["bash", "-eu"], input=script, text=True, check=True, capture_output=True).stdout
-    assert told.splitlines() == list(VARIABLES.values())
+    output = subprocess.run(["bash", "-eu"], input=script, text=True, check=True, capture_output=True).stdout
+    assert output.splitlines() == list(VARIABLES.values())
     assert set(re.findall(r"\$([A-Z]+)", "".join(BLOCKS))) == VARIABLES.keys()
 
 
@@ -64,7 +64,7 @@ def test_every_flag_is_known(words: list[str]) -> None:
         assert (beam["sdk_location"] == "container") == bool(beam["sdk_container_image"]) != bool(beam["setup_file"])
 
 
-def test_gpus_have_one_process_and_their_image() -> None:
+def test_gpu_workers_have_one_process_and_the_gpu_image() -> None:
     kinds = []
     for words in commands("fgbg build"):
         _, options, beam_flags = parse(words[1:])
@@ -95,12 +95,12 @@ def test_parameters_of_the_template() -> None:
 
 
 def table(header: str) -> list[list[str]]:
-    """The cells of the rows below a header."""
+    """Return the cells of the rows below a table header."""
     _, *rows = TEXT.split(header)[1].split("\n\n")[0].splitlines()
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
-def test_four_billion_examples() -> None:
+def test_table_of_four_billion_examples() -> None:
     examples = 10_000 * 10_000 * 2 * 20
     core_seconds = 1 / 290
     nets = {"mini": (2 / 100 - core_seconds, 1.44e9), "nyu": (1.914, 245.35e9)}
@@ -132,7 +132,7 @@ def test_four_billion_examples() -> None:
     assert f"{examples // 4000:,} shards of {4000 * 64_500 / 1e6:.0f} MB" in TEXT
 
 
-def test_files_that_the_page_names_are_there() -> None:
+def test_files_named_on_the_page_exist() -> None:
     root = PAGE.parents[1]
     for path in re.findall(r"`((?:tests|deploy)/[\w/.]+\.\w+)`", TEXT):
         assert (root / path).is_file(), path

@@ -1,4 +1,4 @@
-"""The Flex Template's description against the command line that it describes."""
+"""The description of the Flex Template, compared with the command line."""
 
 import argparse
 import doctest
@@ -14,7 +14,7 @@ from deploy.make_metadata import METADATA, make_metadata
 from pipeline.options import BuildOptions, add_build_flags, parse
 from transforms.errors import InputError
 
-# TemplateMetadata and ParameterMetadata as Dataflow's REST reference has them, v1b3; nothing else may occur.
+# TemplateMetadata and ParameterMetadata as in the REST reference of Dataflow, v1b3. Other fields are errors.
 PARAMETER_TYPES = ("TEXT", "GCS_READ_FOLDER", "GCS_WRITE_FOLDER", "BOOLEAN", "ENUM", "NUMBER")
 TEXT = {"type": "string", "minLength": 1}
 SCHEMA = {
@@ -56,7 +56,7 @@ SCHEMA = {
 }
 
 SIZES = (("16GB", "13GiB", "1.5TB", "1000000000B"), ("", "16", "GB", "0GB", "16 GB", "16gb"))
-# For every flag: texts that mean something, texts that mean nothing.
+# Valid and invalid values of each flag.
 TEXTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "backgrounds": (("gs://bucket/photos", "gs://bucket/photos/*.jpg"), ("",)),
     "foregrounds": (("gs://bucket/cutouts",), ("",)),
@@ -106,11 +106,11 @@ def described() -> dict[str, dict[str, Any]]:
     return {parameter["name"]: parameter for parameter in json.loads(METADATA.read_text())["parameters"]}
 
 
-def launched_with(*parameters: str) -> BuildOptions:
+def parse_parameters(*parameters: str) -> BuildOptions:
     return parse(["build", *launch.as_command_line(parameters)])[1]
 
 
-def test_file_is_what_the_command_line_gives() -> None:
+def test_file_is_up_to_date() -> None:
     assert json.loads(METADATA.read_text()) == make_metadata(), "run `python -m deploy.make_metadata`"
 
 
@@ -125,14 +125,16 @@ def test_every_flag_is_described_and_tested() -> None:
 
 
 def test_defaults_are_those_of_the_command_line() -> None:
-    given = [f"--{name}={one['defaultValue']}" for name, one in described().items() if "defaultValue" in one]
-    assert len(given) > 10
-    assert launched_with(*given) == launched_with()
+    flags_with_defaults = [
+        f"--{name}={one['defaultValue']}" for name, one in described().items() if "defaultValue" in one
+    ]
+    assert len(flags_with_defaults) > 10
+    assert parse_parameters(*flags_with_defaults) == parse_parameters()
     without = {name for name, one in described().items() if "defaultValue" not in one}
     assert without - {"sdk_container_image"} == {name for name, action in flags().items() if action.default is None}
 
 
-def test_what_is_required() -> None:
+def test_required_parameters() -> None:
     required = {name for name, one in described().items() if not one["isOptional"]}
     assert required == {"data_dir", "sdk_container_image"}
 
@@ -143,15 +145,15 @@ def test_patterns_and_parser_agree(name: str) -> None:
     good, bad = TEXTS[name]
     for text in good:
         assert re.search(pattern, text), text
-        launched_with(f"--{name}={text}")
+        parse_parameters(f"--{name}={text}")
     for text in bad:
         assert not re.search(pattern, text), text
         with pytest.raises(InputError, match=f"--{name}"):
-            launched_with(f"--{name}={text}")
+            parse_parameters(f"--{name}={text}")
 
 
 @pytest.mark.parametrize("name", ["backgrounds", "foregrounds", "data_dir", "depth_model"])
-def test_only_stored_files_can_be_named(name: str) -> None:
+def test_paths_must_be_on_google_cloud_storage(name: str) -> None:
     (pattern,) = described()[name]["regexes"]
     assert not re.search(pattern, "/home/me/here")
     assert not re.search(pattern, "gs://")
@@ -159,17 +161,17 @@ def test_only_stored_files_can_be_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, action in flags().items() if action.nargs == 0])
 def test_switches(name: str) -> None:
-    assert getattr(launched_with(f"--{name}=true"), name) is True
-    assert getattr(launched_with(f"--{name}=false"), name) is False
-    assert getattr(launched_with(f"--{name}"), name) is True
-    assert getattr(launched_with(), name) is False
+    assert getattr(parse_parameters(f"--{name}=true"), name) is True
+    assert getattr(parse_parameters(f"--{name}=false"), name) is False
+    assert getattr(parse_parameters(f"--{name}"), name) is True
+    assert getattr(parse_parameters(), name) is False
 
 
-def test_choices_are_shown() -> None:
+def test_choices_are_enum_options() -> None:
     for name, action in flags().items():
-        shown = [option["value"] for option in described()[name].get("enumOptions", [])]
-        assert shown == [str(choice) for choice in action.choices or ()]
+        values = [option["value"] for option in described()[name].get("enumOptions", [])]
+        assert values == [str(choice) for choice in action.choices or ()]
 
 
-def test_examples_in_docstrings() -> None:
+def test_doctests_of_the_launcher() -> None:
     assert doctest.testmod(launch).failed == 0

@@ -1,4 +1,4 @@
-"""The U-Net example, run as the command that it tells, on a tiny dataset."""
+"""The U-Net example, run with its documented command on a tiny dataset."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def command(data_dir: Path, output: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_it_learns_on_unseen_backgrounds(tmp_path: Path, inputs: Inputs, weights: Path) -> None:
+def test_network_learns_on_unseen_backgrounds(tmp_path: Path, inputs: Inputs, weights: Path) -> None:
     flags = ("--image_size=32", "--placements=2", "--test_fraction=0.4", f"--depth_model={weights}")
     assert build(tmp_path / "data", inputs, *flags) == 0
     done = subprocess.run(
@@ -51,7 +51,7 @@ def test_it_learns_on_unseen_backgrounds(tmp_path: Path, inputs: Inputs, weights
     assert nothing == 0
     assert network > 0.5
     assert np.isfinite([figures["depth"][name] for name in ("mean", "mean of each place", "U-Net")]).all()
-    assert "32 examples of 2 backgrounds that were never trained on" in done.stdout
+    assert "32 examples of 2 backgrounds that are not in the training split" in done.stdout
     assert "| U-Net |" in done.stdout
     with Image.open(tmp_path / "unet/unet.png") as picture:
         assert len(picture.convert("RGB").getcolors(1 << 22) or ()) > 1000
@@ -63,12 +63,12 @@ def test_it_learns_on_unseen_backgrounds(tmp_path: Path, inputs: Inputs, weights
     ("flags", "message"),
     [
         (("--test_fraction=0.4",), "has no depth: build it with another --depth_model than none"),
-        ((), "has no examples held out: build it with --test_fraction 0.25"),
+        ((), "has no test split: build it with --test_fraction 0.25"),
         (("--test_fraction=0.25", "--split_by=foreground"), "share backgrounds: build it with --split_by background"),
         (("--test_fraction=0.4", "--image_size=40"), "The images are 40 pixels wide"),
     ],
 )
-def test_unfit_datasets_are_refused_in_a_sentence(
+def test_unsuitable_dataset_is_one_sentence(
     tmp_path: Path,
     inputs: Inputs,
     weights: Path,
@@ -84,7 +84,7 @@ def test_unfit_datasets_are_refused_in_a_sentence(
     assert not (tmp_path / "unet").exists()
 
 
-def test_a_missing_dataset_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_dataset_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", command(tmp_path / "nowhere", tmp_path / "unet"))
     with pytest.raises(SystemExit, match=r"There is no dataset .*nowhere/fg_bg_depth/1\.0\.0: build it first"):
         runpy.run_path(str(SCRIPT), run_name="__main__")

@@ -1,4 +1,4 @@
-"""Small configs and pictures for the tests of the TFDS builders, and fresh processes."""
+"""Helpers for tests of the TFDS builders: small configs, pictures, and new processes."""
 
 import json
 import os
@@ -26,51 +26,51 @@ FLAGS = tuple(f"--{name}={value}" for name, value in OPTIONS.items())
 
 
 def small_config(name: str = "small", **options: Any) -> FgBgDepthConfig:
-    """A config of a few small examples without depth."""
+    """Return a config with a few small examples without depth."""
     return FgBgDepthConfig(name=name, **OPTIONS | options)
 
 
 def draw_manual_dir(folder: Path) -> Inputs:
-    """A `manual_dir` with five backgrounds and four foregrounds."""
+    """Write a `manual_dir` with five backgrounds and four foregrounds."""
     return draw_inputs(folder, IMAGE_SIZE)
 
 
 def prepare(
     data_dir: Path, config: FgBgDepthConfig | str | None, manual_dir: Path | None = None, **download_config: Any
 ) -> tfds.core.DatasetBuilder:
-    """A builder of `fg_bg_depth` that has been prepared."""
+    """Prepare `fg_bg_depth` and return its builder."""
     builder = tfds.builder("fg_bg_depth", data_dir=data_dir, config=config)
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, **download_config))
     return builder
 
 
 def shards(folder: Path) -> dict[str, bytes]:
-    """The shards of a dataset's folder."""
+    """Return the content of the shards in the folder of a dataset, by name."""
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*-of-*"))}
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files; `folder` may be one of TFDS's paths, which know no `**`."""
+    """Return all files below a folder. Converts TFDS paths, which do not support `**`."""
     return [path for path in Path(folder).rglob("*") if path.is_file()]
 
 
-def made_at(folder: Path) -> dict[str, int]:
-    """When each file below a folder was made."""
+def modification_times(folder: Path) -> dict[str, int]:
+    """Return the modification time of each file below a folder, nanoseconds."""
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in files_below(folder)}
 
 
 def ids(dataset: Any) -> list[int]:
-    """The examples of a dataset, in the order in which they come."""
+    """Return the example ids of a dataset in the order of reading."""
     return [int(example["example_id"]) for example in tfds.as_numpy(dataset)]
 
 
 def run_python(code: str, *arguments: object, cwd: Path) -> Any:
-    """What some code prints last, as JSON, in a process that has imported nothing yet."""
+    """Run code in a new process and return the last line that it prints, parsed as JSON."""
     return json.loads(_output([sys.executable, "-c", code, *map(str, arguments)], cwd).splitlines()[-1])
 
 
 def tfds_build(*arguments: object, cwd: Path) -> str:
-    """What `tfds build` prints."""
+    """Run `tfds build` and return its output."""
     return _output([sys.executable, "-m", "tensorflow_datasets.scripts.cli.main", "build", *map(str, arguments)], cwd)
 
 

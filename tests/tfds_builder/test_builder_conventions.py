@@ -1,4 +1,4 @@
-"""TFDS's own tests of a builder, for each of the three."""
+"""The builder tests of TFDS for each of the three builders."""
 
 import shutil
 import tempfile
@@ -21,7 +21,7 @@ MODULES = (
 
 
 class _BuilderTestCase(tfds.testing.DatasetBuilderTestCase):
-    """Prepares small configs from pictures drawn for the purpose, and reads them back."""
+    """Prepares small configs from synthetic pictures and reads them."""
 
     __test__ = False
     BUILDER_CONFIG_NAMES_TO_TEST: ClassVar[list[Any]] = [
@@ -42,7 +42,7 @@ class _BuilderTestCase(tfds.testing.DatasetBuilderTestCase):
 
 
 class TestExamples(_BuilderTestCase):
-    """Two of five backgrounds are held out, with 4 foregrounds x 2 x 3 placements each."""
+    """Two of five backgrounds are held out, each with 4 foregrounds x 2 x 3 placements."""
 
     __test__ = True
     DATASET_CLASS = fg_bg_depth_dataset_builder.Builder
@@ -50,7 +50,7 @@ class TestExamples(_BuilderTestCase):
 
 
 class TestBackgrounds(_BuilderTestCase):
-    """All of them are in one split."""
+    """All pictures are in one split."""
 
     __test__ = True
     DATASET_CLASS = fg_bg_depth_background_dataset_builder.Builder
@@ -58,7 +58,7 @@ class TestBackgrounds(_BuilderTestCase):
 
 
 class TestForegrounds(_BuilderTestCase):
-    """All of them are in one split."""
+    """All pictures are in one split."""
 
     __test__ = True
     DATASET_CLASS = fg_bg_depth_foreground_dataset_builder.Builder
@@ -66,12 +66,12 @@ class TestForegrounds(_BuilderTestCase):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_folder_of_a_builder_tells_about_it(module: Any) -> None:
-    about = module.Builder.get_metadata()
-    assert about.description
-    assert about.citation.startswith("@")
-    assert "content.data-type.image" in about.tags
-    assert set(about.tags) <= set(tfds.core.dataset_metadata.valid_tags())
+def test_builders_have_metadata(module: Any) -> None:
+    metadata = module.Builder.get_metadata()
+    assert metadata.description
+    assert metadata.citation.startswith("@")
+    assert "content.data-type.image" in metadata.tags
+    assert set(metadata.tags) <= set(tfds.core.dataset_metadata.valid_tags())
 
 
 def test_configs() -> None:

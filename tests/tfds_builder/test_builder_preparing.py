@@ -1,4 +1,4 @@
-"""Preparing the datasets through TFDS: the same bytes as by the command, resumed, refused, read back."""
+"""Preparing the datasets with TFDS: same bytes as the command, resuming, errors, reading."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.tfds_builder.builder_helpers import (
     OPTIONS,
     draw_manual_dir,
     ids,
-    made_at,
+    modification_times,
     prepare,
     run_python,
     shards,
@@ -42,7 +42,7 @@ NAMES = ("fg_bg_depth", "fg_bg_depth_background", "fg_bg_depth_foreground")
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
-    """Pictures that are not to be changed."""
+    """Input pictures; tests must not change them."""
     return draw_manual_dir(tmp_path_factory.mktemp("manual"))
 
 
@@ -53,7 +53,7 @@ def manual_dir(inputs: Inputs) -> Path:
 
 @pytest.fixture(scope="module")
 def by_command(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Path:
-    """What `python -m pipeline build` makes, not to be changed."""
+    """A dataset by `python -m pipeline build`; tests must not change it."""
     data_dir = tmp_path_factory.mktemp("by_command")
     assert build(data_dir, inputs, *FLAGS) == 0
     return data_dir
@@ -61,7 +61,7 @@ def by_command(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Path
 
 @pytest.fixture(scope="module")
 def by_builder(tmp_path_factory: pytest.TempPathFactory, manual_dir: Path) -> tfds.core.DatasetBuilder:
-    """A prepared builder, not to be changed."""
+    """A prepared builder; tests must not change its dataset."""
     return prepare(tmp_path_factory.mktemp("by_builder"), small_config(), manual_dir)
 
 
@@ -72,19 +72,19 @@ def test_a_dataset_among_its_inputs_is_refused(manual_dir: Path, tmp_path: Path)
     assert not (photos / "data/fg_bg_depth").exists()
 
 
-def test_the_same_shards_as_by_the_command(by_builder: tfds.core.DatasetBuilder, by_command: Path) -> None:
+def test_shards_equal_those_of_the_command(by_builder: tfds.core.DatasetBuilder, by_command: Path) -> None:
     for name in NAMES:
         expected = shards(dataset_folder(by_command, name))
         assert expected
         assert shards(by_builder.data_dir_root / name / "small/1.0.0") == expected
-    here, there = (
+    manifest, expected_manifest = (
         json.loads((folder / "manifest.json").read_bytes())
         for folder in (by_builder.data_path, dataset_folder(by_command))
     )
-    assert here == there
+    assert manifest == expected_manifest
 
 
-def test_the_same_shards_with_depth(inputs: Inputs, manual_dir: Path, tmp_path: Path) -> None:
+def test_shards_with_depth_equal_those_of_the_command(inputs: Inputs, manual_dir: Path, tmp_path: Path) -> None:
     weights = write_random_weights(tmp_path / "tiny.h5", kind="metric", input_size=(64, 64))
     builder = prepare(
         tmp_path / "builder", small_config(depth_model=str(weights), depth_bits=8, placements=1), manual_dir
@@ -95,7 +95,7 @@ def test_the_same_shards_with_depth(inputs: Inputs, manual_dir: Path, tmp_path: 
     assert (mask.shape, depth.shape, depth.dtype.name) == ((48, 48, 1), (48, 48, 1), "uint8")
 
 
-def test_nothing_is_left_but_the_datasets(by_builder: tfds.core.DatasetBuilder) -> None:
+def test_only_the_datasets_remain_in_the_folder(by_builder: tfds.core.DatasetBuilder) -> None:
     data_dir = Path(by_builder.data_dir_root)
     assert {str(path.relative_to(data_dir)) for path in data_dir.rglob("*") if path.is_dir()} == {
         "downloads",
@@ -107,7 +107,7 @@ def test_nothing_is_left_but_the_datasets(by_builder: tfds.core.DatasetBuilder) 
     }
 
 
-def test_what_a_builder_knows_before_and_after(manual_dir: Path, tmp_path: Path) -> None:
+def test_info_before_and_after_preparing(manual_dir: Path, tmp_path: Path) -> None:
     builder = tfds.builder("fg_bg_depth", data_dir=tmp_path, config=small_config())
     before = builder.info
     assert before.splits == {}
@@ -124,7 +124,7 @@ def test_what_a_builder_knows_before_and_after(manual_dir: Path, tmp_path: Path)
     }
 
 
-def test_companions_are_prepared_along_with_it(manual_dir: Path, tmp_path: Path) -> None:
+def test_preparing_one_dataset_prepares_its_companions(manual_dir: Path, tmp_path: Path) -> None:
     backgrounds = tfds.load(
         "fg_bg_depth_background",
         data_dir=tmp_path,
@@ -133,26 +133,26 @@ def test_companions_are_prepared_along_with_it(manual_dir: Path, tmp_path: Path)
         download_and_prepare_kwargs={"download_config": tfds.download.DownloadConfig(manual_dir=manual_dir)},
     )
     assert len(list(backgrounds)) == BACKGROUNDS
-    before = made_at(tmp_path)
+    before = modification_times(tmp_path)
     for name, length in (("fg_bg_depth_foreground", FOREGROUNDS), ("fg_bg_depth", EXAMPLES)):
         assert len(list(tfds.load(f"{name}/small", data_dir=tmp_path, split="train"))) == length
-    assert made_at(tmp_path) == before
+    assert modification_times(tmp_path) == before
 
 
-def test_the_first_pictures_only(manual_dir: Path, tmp_path: Path) -> None:
+def test_most_pictures_uses_the_first_pictures(manual_dir: Path, tmp_path: Path) -> None:
     info = prepare(tmp_path, small_config(most_pictures=2), manual_dir).info
     assert info.features["bg"].names == ["river/b0", "river/b1"]
     assert info.features["fg"].names == ["cat/f0", "cat/f1"]
     assert info.splits["train"].num_examples == 2 * 2 * 2 * OPTIONS["placements"]
 
 
-def test_pictures_that_the_config_names(inputs: Inputs, by_command: Path, tmp_path: Path) -> None:
+def test_config_with_folders_of_pictures(inputs: Inputs, by_command: Path, tmp_path: Path) -> None:
     folders = {"backgrounds": str(inputs.backgrounds), "foregrounds": str(inputs.foregrounds)}
     builder = prepare(tmp_path, small_config(**folders))
     assert shards(builder.data_path) == shards(dataset_folder(by_command))
 
 
-def test_samples_when_there_are_no_pictures(manual_dir: Path, tmp_path: Path) -> None:
+def test_samples_are_used_without_a_manual_dir(manual_dir: Path, tmp_path: Path) -> None:
     config = small_config(samples=True, most_pictures=1, placements=1)
     assert prepare(tmp_path / "samples", config).info.features["bg"].names == ["city/bridge-at-night"]
     shutil.copytree(manual_dir, tmp_path / "own/downloads/manual")
@@ -166,29 +166,29 @@ def test_array_record(manual_dir: Path, tmp_path: Path) -> None:
     assert sorted(source[i]["example_id"] for i in range(len(source))) == list(range(EXAMPLES))
 
 
-def test_overwritten_with_other_pictures_and_in_another_format(manual_dir: Path, tmp_path: Path) -> None:
+def test_overwriting_with_other_pictures_and_another_format(manual_dir: Path, tmp_path: Path) -> None:
     pictures = Path(shutil.copytree(manual_dir, tmp_path / "pictures"))
     builder = prepare(tmp_path / "data", small_config(), pictures)
     (pictures / "backgrounds/river/b0.png").rename(pictures / "backgrounds/river/a0.png")
-    again = tfds.download.DownloadConfig(
+    download_config = tfds.download.DownloadConfig(
         manual_dir=pictures, download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
     )
     builder = tfds.builder("fg_bg_depth", data_dir=tmp_path / "data", config=small_config())
-    builder.download_and_prepare(download_config=again, file_format="array_record")
+    builder.download_and_prepare(download_config=download_config, file_format="array_record")
     assert builder.info.features["bg"].names[0] == "river/a0"
     assert len(builder.as_data_source(split="train")) == EXAMPLES
     assert not list(builder.data_path.glob("*.tfrecord-*"))
 
 
-def test_a_prepared_dataset_is_left_alone(manual_dir: Path, by_builder: tfds.core.DatasetBuilder) -> None:
-    before = made_at(by_builder.data_dir_root)
-    again = prepare(by_builder.data_dir_root, small_config(seed=7), manual_dir)
-    assert ids(again.as_dataset(split="train")) == ids(by_builder.as_dataset(split="train"))
-    assert made_at(by_builder.data_dir_root) == before
+def test_prepared_dataset_is_not_changed(manual_dir: Path, by_builder: tfds.core.DatasetBuilder) -> None:
+    before = modification_times(by_builder.data_dir_root)
+    builder = prepare(by_builder.data_dir_root, small_config(seed=7), manual_dir)
+    assert ids(builder.as_dataset(split="train")) == ids(by_builder.as_dataset(split="train"))
+    assert modification_times(by_builder.data_dir_root) == before
 
 
-def test_reads_what_the_command_made(by_command: Path) -> None:
-    before = made_at(by_command)
+def test_tfds_load_reads_a_dataset_of_the_command(by_command: Path) -> None:
+    before = modification_times(by_command)
     dataset, info = tfds.load("fg_bg_depth", data_dir=by_command, split="train", with_info=True)
     assert sorted(ids(dataset)) == list(range(EXAMPLES))
     assert info.features["fg_bg"].shape == (48, 48, 3)
@@ -196,31 +196,31 @@ def test_reads_what_the_command_made(by_command: Path) -> None:
     assert info.full_name == "fg_bg_depth/1.0.0"
     assert sorted(ids(tfds.load("fg_bg_depth/full", data_dir=by_command, split="train"))) == list(range(EXAMPLES))
     assert len(list(tfds.load("fg_bg_depth_background", data_dir=by_command, split="train"))) == BACKGROUNDS
-    assert made_at(by_command) == before
+    assert modification_times(by_command) == before
 
 
-def test_reads_the_newest_version_that_the_command_made(inputs: Inputs, tmp_path: Path) -> None:
+def test_tfds_load_reads_the_newest_version_of_the_command(inputs: Inputs, tmp_path: Path) -> None:
     for version in ("0.9.0", "2.0.0"):
         assert build(tmp_path, inputs, *FLAGS, "--placements=1", f"--version={version}") == 0
-    before = made_at(tmp_path)
+    before = modification_times(tmp_path)
     for name, version in (("fg_bg_depth", "2.0.0"), ("fg_bg_depth:0.9.0", "0.9.0")):
         dataset, info = tfds.load(name, data_dir=tmp_path, split="train", with_info=True)
         assert str(info.version) == version
         assert len(ids(dataset)) == EXAMPLES / OPTIONS["placements"]
-    assert made_at(tmp_path) == before
+    assert modification_times(tmp_path) == before
 
 
-def test_what_the_command_has_not_finished_is_not_built_over(
+def test_unfinished_dataset_of_the_command_is_not_overwritten(
     inputs: Inputs, manual_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(resume, "close_dataset", lambda _: None)
         assert build(tmp_path, inputs, *FLAGS) == 0
     (dataset_folder(tmp_path) / "dataset_info.json").unlink()
-    before = made_at(tmp_path)
+    before = modification_times(tmp_path)
     with pytest.raises(InputError, match="image_size: stored 48, requested 224"):
         prepare(tmp_path, None, manual_dir)
-    assert made_at(tmp_path) == before
+    assert modification_times(tmp_path) == before
 
 
 RESUMABLE: dict[str, Any] = {"placements": 6, "examples_per_shard": 12, "jpeg_quality": "png"}
@@ -241,7 +241,7 @@ tfds.load(
 
 
 @pytest.mark.slow
-def test_killed_and_run_again(manual_dir: Path, tmp_path: Path) -> None:
+def test_killed_build_is_resumed(manual_dir: Path, tmp_path: Path) -> None:
     uninterrupted = prepare(tmp_path / "uninterrupted", small_config(**RESUMABLE), manual_dir)
     expected = shards(uninterrupted.data_path)
     assert len(expected) == 20
@@ -266,28 +266,28 @@ def test_killed_and_run_again(manual_dir: Path, tmp_path: Path) -> None:
 
     resumed = prepare(data_dir, small_config(**RESUMABLE), manual_dir)
     assert shards(resumed.data_path) == expected
-    assert made_at(folder).items() >= kept.items()
+    assert modification_times(folder).items() >= kept.items()
     assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]
     assert len(ids(resumed.as_dataset(split="train"))) == 240
 
 
-def test_shown_by_tfds(by_builder: tfds.core.DatasetBuilder) -> None:
+def test_tfds_show_examples_and_as_dataframe(by_builder: tfds.core.DatasetBuilder) -> None:
     dataset, info = by_builder.as_dataset(split="train"), by_builder.info
     mpl.use("agg")
     figure = tfds.show_examples(dataset, info, rows=2, cols=2, image_key="fg_bg")
-    (shown,) = figure.axes[0].images
+    (image,) = figure.axes[0].images
     expected = next(iter(tfds.as_numpy(dataset)))["fg_bg"]
     assert len(figure.axes) == 4
-    np.testing.assert_array_equal(shown.get_array(), expected)
+    np.testing.assert_array_equal(image.get_array(), expected)
 
     frame = tfds.as_dataframe(dataset.take(3), info)
     assert list(frame["example_id"]) == ids(dataset.take(3))
-    # Composite, mask and box.
+    # Three rows with composite, mask and box.
     assert frame._repr_html_().count("<img") == 3 * 3
     assert "river/b0" in tfds.as_dataframe(dataset, info)._repr_html_()
 
 
-LOAD_WITH_TFDS_ALONE = """
+LOAD_WITHOUT_TFDS_BUILDER = """
 import json, sys
 import tensorflow_datasets as tfds
 
@@ -312,11 +312,11 @@ def test_tfds_build(manual_dir: Path, by_command: Path, tmp_path: Path) -> None:
     assert f"num_examples={EXAMPLES}" in out
     assert shards(tmp_path / "data/fg_bg_depth/mine/1.0.0") == shards(dataset_folder(by_command))
     expected = [list(range(EXAMPLES)), "fg_bg_depth/mine/1.0.0", False]
-    assert run_python(LOAD_WITH_TFDS_ALONE, tmp_path / "data", cwd=tmp_path) == expected
+    assert run_python(LOAD_WITHOUT_TFDS_BUILDER, tmp_path / "data", cwd=tmp_path) == expected
 
 
 @pytest.mark.slow
-def test_tfds_build_in_the_folder_of_the_builder(manual_dir: Path, by_command: Path, tmp_path: Path) -> None:
+def test_tfds_build_in_the_folder_of_a_builder(manual_dir: Path, by_command: Path, tmp_path: Path) -> None:
     tfds_build(
         "--config=" + json.dumps({"name": "mine"} | OPTIONS),
         f"--data_dir={tmp_path}",
@@ -334,8 +334,8 @@ def test_tfds_build_of_the_tiny_config_needs_no_pictures(tmp_path: Path) -> None
     assert info.features["depth"].np_dtype == np.uint16
 
 
-class TestRefused:
-    """What cannot be built is told in one sentence, and nothing is written."""
+class TestErrors:
+    """Errors are one sentence, and nothing is written."""
 
     @pytest.fixture(autouse=True)
     def _nothing_written(self, tmp_path: Path) -> Iterator[None]:
@@ -343,26 +343,26 @@ class TestRefused:
         assert not list(tmp_path.rglob("fg_bg_depth*"))
 
     @pytest.mark.parametrize("config", [small_config(), small_config(samples=True)])
-    def test_no_manual_dir(self, config: FgBgDepthConfig, tmp_path: Path) -> None:
+    def test_manual_dir_does_not_exist(self, config: FgBgDepthConfig, tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match=r"nowhere does not exist(.|\n)*`backgrounds`.*`foregrounds`"):
             prepare(tmp_path, config, tmp_path / "nowhere")
 
-    def test_no_manual_dir_named(self, tmp_path: Path) -> None:
+    def test_default_manual_dir_does_not_exist(self, tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match=rf"{tmp_path}/downloads/manual does not exist(.|\n)*`tiny`"):
             prepare(tmp_path, small_config())
 
-    def test_no_folder_in_it(self, inputs: Inputs, tmp_path: Path) -> None:
+    def test_manual_dir_without_foregrounds(self, inputs: Inputs, tmp_path: Path) -> None:
         shutil.copytree(inputs.backgrounds, tmp_path / "manual/backgrounds")
-        with pytest.raises(InputError, match=rf"{tmp_path}/manual has no folder foregrounds; put"):
+        with pytest.raises(InputError, match=rf"{tmp_path}/manual has no folder foregrounds; create it"):
             prepare(tmp_path, small_config(), tmp_path / "manual")
 
-    def test_an_empty_folder(self, inputs: Inputs, tmp_path: Path) -> None:
+    def test_empty_folder(self, inputs: Inputs, tmp_path: Path) -> None:
         (tmp_path / "manual/backgrounds").mkdir(parents=True)
         shutil.copytree(inputs.foregrounds, tmp_path / "manual/foregrounds")
         with pytest.raises(InputError, match=rf"{tmp_path}/manual/backgrounds holds no pictures"):
             prepare(tmp_path, small_config(), tmp_path / "manual")
 
-    def test_a_bad_picture(self, manual_dir: Path, tmp_path: Path) -> None:
+    def test_bad_picture(self, manual_dir: Path, tmp_path: Path) -> None:
         shutil.copytree(manual_dir, tmp_path / "manual")
         Image.new("RGB", (30, 30)).save(tmp_path / "manual/foregrounds/dog/opaque.png")
         with pytest.raises(InputError, match=r"dog/opaque.png has no alpha channel"):
@@ -372,15 +372,15 @@ class TestRefused:
         ("option", "value"),
         [("max_examples_per_split", 1), ("num_shards", 3), ("min_shard_size", 1), ("max_shard_size", 1 << 20)],
     )
-    def test_what_the_pipeline_decides(self, option: str, value: Any, manual_dir: Path, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=rf"^{option}: .*FgBgDepthConfig"):
+    def test_unsupported_option(self, option: str, value: Any, manual_dir: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=rf"^{option} is not supported; .*FgBgDepthConfig"):
             prepare(tmp_path, small_config(), manual_dir, **{option: value})
 
-    def test_another_file_format(self, manual_dir: Path, tmp_path: Path) -> None:
+    def test_unknown_file_format(self, manual_dir: Path, tmp_path: Path) -> None:
         builder = tfds.builder("fg_bg_depth", data_dir=tmp_path, config=small_config(), file_format="parquet")
         with pytest.raises(InputError, match=r"file_format: invalid choice: 'parquet'"):
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
 
-    def test_a_config_that_makes_no_sense(self, tmp_path: Path) -> None:
+    def test_invalid_config(self, tmp_path: Path) -> None:
         with pytest.raises(Exception, match=r"argument --placements: 0 is no whole number of 1 or more"):
             tfds.builder("fg_bg_depth", data_dir=tmp_path, config=small_config(placements=0))

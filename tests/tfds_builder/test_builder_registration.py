@@ -1,4 +1,4 @@
-"""The builders become known to TFDS, and the pipeline does not pay for it."""
+"""Registration of the builders with TFDS, and the cost of imports."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.tfds_builder.builder_helpers import run_python
 
 NAMES = ["fg_bg_depth", "fg_bg_depth_background", "fg_bg_depth_foreground"]
 
-# What takes long to import, next to TFDS itself.
+# Packages that are slow to import.
 HEAVY = "('tensorflow', 'apache_beam', 'pipeline', 'transforms')"
 
 
@@ -22,7 +22,7 @@ HEAVY = "('tensorflow', 'apache_beam', 'pipeline', 'transforms')"
         "from tfds_builder import FgBgDepthConfig; import tensorflow_datasets as tfds",
     ],
 )
-def test_registered_in_whichever_order(imports: str, tmp_path: Path) -> None:
+def test_builders_are_registered_for_any_order_of_imports(imports: str, tmp_path: Path) -> None:
     code = f"""
 import json, sys
 {imports}
@@ -33,7 +33,7 @@ print(json.dumps([heavy, names, tfds.builder_cls("fg_bg_depth").__module__]))
     assert run_python(code, cwd=tmp_path) == [[], NAMES, "tfds_builder.fg_bg_depth.fg_bg_depth_dataset_builder"]
 
 
-def test_importing_it_imports_nothing(tmp_path: Path) -> None:
+def test_importing_the_package_imports_no_dependencies(tmp_path: Path) -> None:
     code = """
 import json, sys
 import tfds_builder
@@ -42,7 +42,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules} & {"num
     assert run_python(code, cwd=tmp_path) == []
 
 
-def test_the_pipeline_starts_without_tfds(tmp_path: Path) -> None:
+def test_importing_the_commands_does_not_import_tfds(tmp_path: Path) -> None:
     code = """
 import json, sys
 import pipeline.commands

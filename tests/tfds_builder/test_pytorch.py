@@ -1,4 +1,4 @@
-"""PyTorch reads a dataset at random without TensorFlow, as docs/pytorch.md says: its code runs here as it stands."""
+"""Random access from PyTorch without TensorFlow. Runs the code in docs/pytorch.md unchanged."""
 
 import json
 import os
@@ -48,19 +48,19 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module", params=[16, 8], ids=["16-bit depth", "8-bit depth"])
 def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SmallDataset:
-    """ArrayRecord files below data/, under the default name."""
-    made = SmallDataset(tmp_path_factory.mktemp("dataset"), depth_bits=request.param, file_format="array_record")
-    data_dir = str(made.folder / "data")
-    made.files = DatasetFiles(data_dir, NAME, "1.0.0", "array_record")
-    made.companions = {
-        kind: DatasetFiles(data_dir, f"{NAME}_{kind}", "1.0.0", "array_record") for kind in made.companions
+    """A dataset of ArrayRecord files in data/, under the default name."""
+    dataset = SmallDataset(tmp_path_factory.mktemp("dataset"), depth_bits=request.param, file_format="array_record")
+    data_dir = str(dataset.folder / "data")
+    dataset.files = DatasetFiles(data_dir, NAME, "1.0.0", "array_record")
+    dataset.companions = {
+        kind: DatasetFiles(data_dir, f"{NAME}_{kind}", "1.0.0", "array_record") for kind in dataset.companions
     }
-    write_metadata(made.write_all(), made.metadata)
-    return made
+    write_metadata(dataset.write_all(), dataset.metadata)
+    return dataset
 
 
 def pictures(dataset: SmallDataset) -> dict[str, np.ndarray]:
-    """The images of `train` as they were before encoding, in stored order."""
+    """Return the images of `train` before encoding, in storage order."""
     batches = [dataset.batch(shard) for shard in range(dataset.layout.num_shards)]
     return {
         name: np.concatenate([getattr(batch, name) for batch in batches])[:TRAIN] for name in ("fg_bg", "mask", "depth")
@@ -72,7 +72,7 @@ def sums(images: np.ndarray) -> np.ndarray:
 
 
 def run(code: str, *arguments: str, folder: Path, python_path: Path | None = None) -> str:
-    """What a script prints that is run as a file, in a process that has nothing of this project."""
+    """Run code as a script in a process without this project and return its output."""
     script = folder / "script.py"
     script.write_text(code)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -86,7 +86,7 @@ def run(code: str, *arguments: str, folder: Path, python_path: Path | None = Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_example_once_and_by_index(dataset: SmallDataset, workers: int) -> None:
+def test_loader_yields_every_example_once_and_index_access_works(dataset: SmallDataset, workers: int) -> None:
     found, backwards, tensorflow = json.loads(run(READ_ALL, str(workers), folder=dataset.folder))
     assert not tensorflow
     stored = [int(i) for shard in range(dataset.layout.num_shards) for i in dataset.layout.example_ids(shard)][:TRAIN]
@@ -97,12 +97,12 @@ def test_every_example_once_and_by_index(dataset: SmallDataset, workers: int) ->
 
 
 @pytest.mark.slow
-def test_the_documented_code_runs_without_tensorflow(dataset: SmallDataset, tmp_path: Path) -> None:
+def test_documented_code_runs_without_tensorflow(dataset: SmallDataset, tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     if dataset.depth_bits == 8:
         assert "/ 1000" in code
         code = code.replace("/ 1000", "/ 255 * 10")
-    # Whoever imports it, in whatever process, gets an error.
+    # Importing this module fails in every process.
     (tmp_path / "tensorflow.py").write_text("raise ImportError('TensorFlow is not installed')")
     printed = run(code, folder=dataset.folder, python_path=tmp_path)
     batches = re.findall(r"\((\d+), 6, 16, 16\) (\S+) foreground, (\S+) m", printed)

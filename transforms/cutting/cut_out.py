@@ -162,7 +162,7 @@ class CutOutPhotos(beam.PTransform):
 
     Photo -> Record.
 
-    File names depend on the element alone, so a retry writes the same bytes to the same files. One worker reads, cuts
+    File names depend only on the element, so a retry writes the same bytes to the same files. One worker reads, cuts
     out and writes a photograph; only paths move between workers. All threads of a process share one model.
 
     Attributes:

@@ -187,7 +187,8 @@ def _locate_network(name: str) -> Path:
         where = f"U2NET_HOME ({home})" if home else "~/.rembg or ~/.u2net (U2NET_HOME is not set)"
         raise InputError(
             f"--model {name}: {name}.onnx is not in {where} and could not be downloaded ({_reason(error)}). Copy it"
-            f" there from a machine with internet, or use --model {GRABCUT}, which needs no file but is less exact."
+            " there from a machine with internet access, or use"
+            f" --model {GRABCUT}, which needs no file but is less accurate."
         ) from error
 
 
