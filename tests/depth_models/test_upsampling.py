@@ -38,7 +38,7 @@ def by_openvino(x: np.ndarray) -> np.ndarray:
 
 
 def by_torch(x: np.ndarray) -> np.ndarray:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `pytorch`)")
     tensor = torch.from_numpy(x.transpose(0, 3, 1, 2))
     doubled = torch.nn.functional.interpolate(tensor, scale_factor=2, mode="bilinear", align_corners=True)
     return doubled.numpy().transpose(0, 2, 3, 1)

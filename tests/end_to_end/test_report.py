@@ -1,6 +1,7 @@
 """`report` writes the card of a finished dataset again."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,17 @@ from tests.end_to_end.helpers import Inputs, build, content, dataset_folder, our
 FLAGS = (f"--image_size={IMAGE_SIZE}", "--placements=1", "--test_fraction=0.4")
 
 
+@pytest.fixture(scope="module")
+def built(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be changed."""
+    data_dir = tmp_path_factory.mktemp("built")
+    assert build(data_dir, inputs, *FLAGS) == 0
+    return data_dir
+
+
 @pytest.fixture
-def data_dir(inputs: Inputs, tmp_path: Path) -> Path:
-    assert build(tmp_path, inputs, *FLAGS) == 0
-    return tmp_path
+def data_dir(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "data"))
 
 
 def error_of(capfd: pytest.CaptureFixture[str], arguments: list[str], status: int) -> str:

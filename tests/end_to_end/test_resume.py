@@ -63,11 +63,11 @@ def complete(uninterrupted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(uninterrupted, tmp_path / "complete"))
 
 
-@pytest.fixture
-def stopped(tmp_path: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As a kill leaves it that hit just before the end, but with two shards and a companion unmade as well."""
-    data_dir = tmp_path / "stopped"
-    with monkeypatch.context() as patched:
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Path:
+    """What `stopped` is a copy of, not to be changed."""
+    data_dir = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(resume, "close_dataset", lambda _: None)
         assert build(data_dir, inputs, *FLAGS) == 0
     for name in ("manifest.json", "README.md", "dataset_info.json"):
@@ -75,6 +75,12 @@ def stopped(tmp_path: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> 
     for path in (*shard_files(data_dir)[3:5], *shard_files(data_dir, f"{NAME}_foreground")):
         path.unlink()
     return data_dir
+
+
+@pytest.fixture
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """As a kill leaves it that hit just before the end, but with two shards and a companion unmade as well."""
+    return Path(shutil.copytree(stopped_once, tmp_path / "stopped"))
 
 
 def finished(data_dir: Path) -> dict[str, int]:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from tests.dataset_helpers import SmallDataset
 from transforms.metadata import write_metadata
 from transforms.shards import DatasetFiles
+
+pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed (extra `pytorch`)")
 
 DOCUMENT = Path(__file__).parents[2] / "docs/pytorch.md"
 NAME = "fg_bg_depth"

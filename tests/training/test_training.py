@@ -41,6 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[keras.Model, Path
     return network, run
 
 
+@pytest.mark.slow
 def test_resumed_run_gives_the_same_weights(trained: tuple[keras.Model, Path], tmp_path: Path) -> None:
     assert train(new_student(), OBJECTIVE, batch_of, SCHEDULE, tmp_path, Pace(stop_after=4)) == 4
     resumed = new_student()
