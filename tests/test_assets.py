@@ -66,7 +66,7 @@ def test_a_picture_that_vanished_is_named(tmp_path: Path) -> None:
 
 def test_the_cache_drops_what_was_used_longest_ago() -> None:
     cache = _BoundedCache(max_bytes=30)
-    made: list[None] = []
+    made: list[int] = []
 
     def get(key: int) -> None:
         def make() -> npt.NDArray[np.uint8]:
