@@ -57,4 +57,4 @@ def test_cutouts_that_are_not_cropped_are_wrong_since_format_2(
 def test_format_1_is_not_resumed(format_1: Path, large: Inputs, capfd: pytest.CaptureFixture[str]) -> None:
     assert build(format_1, large, *FLAGS) == 2
     (line,) = our_lines(capfd.readouterr().err)
-    assert "holds another dataset: format is 1 there and 2 here" in line
+    assert "contains another dataset (format: stored 1, requested 2)" in line
