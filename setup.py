@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-PACKAGES = ("pipeline", "transforms", "tfds_builder")
+PACKAGES = ("fgbg", "pipeline", "transforms", "tfds_builder")
 SAMPLES = "pipeline.samples"
 
 GCP = ["apache-beam[gcp]>=2.77,<3"]
@@ -53,7 +53,7 @@ setup(
     package_data={
         "": ["py.typed"],
         SAMPLES: ["README.md", "*/*/*"],
-        "transforms.depth_models": ["bundled/*"],
+        "fgbg.depth_models": ["bundled/*"],
         "tfds_builder": ["*/README.md", "*/CITATIONS.bib", "*/TAGS.txt"],
     },
     install_requires=[

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pipeline.cutout.cut_out import cut_out
+from pipeline.cutout.models import GRABCUT, MODELS, Model, load_model
 from transforms import pictures
-from transforms.cutting.cut_out import cut_out
-from transforms.cutting.models import GRABCUT, MODELS, Model, load_model
 from transforms.inputs import find_pictures
 
 _SIDE = 640

@@ -15,7 +15,7 @@ code. Random weights are a hard test for it, because their output is much less s
 Requires scikit-image (pip install scikit-image), and openvino for its rows.
 
 Results on two cores of an AMD EPYC (AVX512-BF16), 640x480, idle machine: best s/image, and ratio to the 1.285 of the
-original code. Mixing before upsampling (see transforms.depth_models.mixing) saves 18 to 25 % and is used:
+original code. Mixing before upsampling (see fgbg.depth_models.mixing) saves 18 to 25 % and is used:
 
 | | mixed | | unmixed | |
 |---|---|---|---|---|
@@ -43,10 +43,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.depth_models.helpers import write_random_weights
-from transforms.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
-from transforms.depth_models.mixing import mix_before_upsampling
-from transforms.depth_models.operations import count_operations
+from fgbg.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
+from fgbg.depth_models.mixing import mix_before_upsampling
+from fgbg.depth_models.operations import count_operations
+from tests.fgbg.depth_models.helpers import write_random_weights
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 PEAK_SIZE, PEAK_CHANNELS, PEAK_LAYERS = (160, 128), 256, 3
@@ -197,10 +197,10 @@ def load_engine(contender: Contender, job: Job) -> Predict:
     """Return the prediction function of an engine."""
     import importlib
 
-    from transforms.depth_models import load_depth_model
+    from fgbg.depth_models import load_depth_model
 
     if not contender.mixed:
-        module: Any = importlib.import_module(f"transforms.depth_models.{contender.engine}_engine")
+        module: Any = importlib.import_module(f"fgbg.depth_models.{contender.engine}_engine")
         module.mix_before_upsampling = lambda layers: layers
     options = {"engine": contender.engine, "precision": contender.precision}
     model = load_depth_model(job.weights, **options, input_size=job.input_size, batch_size=job.batch_size)
@@ -212,8 +212,8 @@ def load_original(job: Job) -> Predict:
     from PIL import Image
     from skimage.transform import resize
 
-    from transforms.depth_models.keras_network import build_network, set_weights
-    from transforms.depth_models.weights import read_weights
+    from fgbg.depth_models.keras_network import build_network, set_weights
+    from fgbg.depth_models.weights import read_weights
 
     layers = describe_layers(DenseDepthArchitecture())
     network = build_network(layers)
@@ -236,7 +236,7 @@ def plain_convolutions(engine: str, precision: str) -> tuple[Callable[[], object
     """Return a function that computes a stack of 3x3 convolutions, and its number of operations in 10^9."""
     import importlib
 
-    module: Any = importlib.import_module(f"transforms.depth_models.{engine}_engine")
+    module: Any = importlib.import_module(f"fgbg.depth_models.{engine}_engine")
     module.mix_before_upsampling = lambda layers: layers
     layers = [Layer("input", "InputLayer", (), 3)]
     for number in range(PEAK_LAYERS):

@@ -20,8 +20,8 @@ import sys, time
 import apache_beam as beam
 from pipeline import graph
 from pipeline.options import parse
-from pipeline.build_plan import make_plan
-from pipeline.resume import open_dataset
+from pipeline.build.build_plan import make_plan
+from pipeline.build.resume import open_dataset
 _, options, _ = parse(sys.argv[1:])
 plan = make_plan(options)
 start = time.perf_counter()

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from transforms.cross_product import CrossProduct, ShardLayout, make_splits
+from fgbg.cross_product import CrossProduct, ShardLayout, make_splits
+from fgbg.shard_files import DatasetFiles
 from transforms.finding import FinishedExamples, find_finished, shard_spans
-from transforms.shards import DatasetFiles
 
 
 def main() -> None:

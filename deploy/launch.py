@@ -9,13 +9,14 @@ A template passes every parameter as --name=value. Switches, which have no value
 import sys
 from collections.abc import Sequence
 
-from pipeline import graph, options
-from pipeline.build_plan import make_plan
-from pipeline.resume import opened_dataset
-from pipeline.run_build import announce, refuse_unreachable
-from pipeline.runner import beam_options, made_pipeline, submit
-from transforms.depth_models.environment import fix_environment
-from transforms.errors import InputError, RunError
+from fgbg.depth_models.environment import fix_environment
+from fgbg.errors import InputError, RunError
+from pipeline import options
+from pipeline.build import graph
+from pipeline.build.build_plan import make_plan
+from pipeline.build.resume import opened_dataset
+from pipeline.build.run_build import announce, refuse_unreachable
+from pipeline.common.runner import beam_options, made_pipeline, submit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         # Not before: what this imports takes seconds, can be interrupted as well, and logs while it is imported.
+        from fgbg.depth_models.environment import fix_environment
         from pipeline import commands
-        from transforms.depth_models.environment import fix_environment
 
         fix_environment(own_process=True)
         status = commands.run(given)

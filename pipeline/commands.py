@@ -6,16 +6,16 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from fgbg import filesystems
+from fgbg.errors import InputError, RunError
+from fgbg.naming import printable
 from pipeline import options
-from pipeline.run_build import run_build
-from pipeline.run_cutout import run_cutout
-from pipeline.run_export import run_export
-from pipeline.run_plan import run_plan
-from pipeline.run_report import run_report
-from pipeline.run_verify import run_verify
-from transforms import filesystems
-from transforms.errors import InputError, RunError
-from transforms.naming import printable
+from pipeline.build.run_build import run_build
+from pipeline.build.run_plan import run_plan
+from pipeline.cutout.run_cutout import run_cutout
+from pipeline.export.run_export import run_export
+from pipeline.verify.run_report import run_report
+from pipeline.verify.run_verify import run_verify
 
 SUCCESS, RUN_FAILURE, WRONG_USE = 0, 1, 2
 

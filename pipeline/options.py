@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import flag_types
-from transforms import filesystems
-from transforms.assets import PICTURE_MEMORY
-from transforms.cross_product import SPLIT_BY
-from transforms.cutting.models import GRABCUT, MODELS, NETWORKS
-from transforms.depth_models.locate import MODEL_NAMES
-from transforms.errors import InputError
-from transforms.exporting import FORMATS
-from transforms.recipe import LARGEST_IMAGE, MOST_EXAMPLES_PER_SHARD, MOST_PLACEMENTS
-from transforms.records import FILE_FORMATS
+from fgbg import filesystems
+from fgbg.depth_models.locate import MODEL_NAMES
+from fgbg.errors import InputError
+from fgbg.settings import (
+    FILE_FORMATS,
+    LARGEST_IMAGE,
+    MOST_EXAMPLES_PER_SHARD,
+    MOST_PLACEMENTS,
+    PICTURE_MEMORY,
+    SPLIT_BY,
+)
+from pipeline.common import flag_types
+from pipeline.cutout.models import GRABCUT, MODELS, NETWORKS
+from pipeline.export import FORMATS
 
 NO_DEPTH = "none"
 

@@ -5,18 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
+from fgbg.companions import companion_shards
+from fgbg.cross_product import CrossProduct, ShardLayout, make_splits
+from fgbg.documents import DatasetMetadata
+from fgbg.features import Labels, Schema
+from fgbg.shard_files import DatasetFiles, ShardSummary, write_shard
+from fgbg.summary import BuildSummary
 from tests.pictures_helpers import make_schema, write_pictures
-from tfds_builder.features import Labels, Schema
 from transforms.assets import AssetPaths, Assets
-from transforms.companions import companion_shards, write_companion
+from transforms.companions import write_companion
 from transforms.compositing import ExampleBatch, composite_batch
-from transforms.cross_product import CrossProduct, ShardLayout, make_splits
 from transforms.encoding import ExampleEncoding, encode_example
-from transforms.metadata import DatasetMetadata
-from transforms.placement_counts import count_placements
 from transforms.placements import PlacementRules, draw_placements
-from transforms.shards import DatasetFiles, ShardSummary, summarize_batch, write_shard
-from transforms.summary import BuildSummary, SummarizeShardsFn
+from transforms.shards import count_placements, summarize_batch
+from transforms.summaries import SummarizeShardsFn
 
 IMAGE_SIZE = 16
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from tfds_builder.features import Labels, Schema
+from fgbg.features import Labels, Schema
 from transforms.assets import AssetPaths
 
 Pixels = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ import pkgutil
 
 import pytest
 
-PACKAGES = ("pipeline", "tfds_builder", "training", "transforms")
+PACKAGES = ("fgbg", "pipeline", "tfds_builder", "training", "transforms")
 
 
 def modules_of(package: str) -> list[str]:

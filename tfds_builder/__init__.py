@@ -3,7 +3,7 @@
 Reading a dataset does not need this package; only preparing one does. `FgBgDepthConfig` selects the input pictures and
 the build options.
 
-The pipeline imports this package for `tfds_builder.features`, but needs TFDS only when it writes shards. So this module
+The pipeline imports this package for `fgbg.features`, but needs TFDS only when it writes shards. So this module
 imports nothing: the builders are registered when both this package and TFDS have been imported, in any order.
 """
 

@@ -16,7 +16,7 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from tensorflow_datasets.core.dataset_info import DatasetIdentity, dataset_info_path
 from tensorflow_datasets.core.utils import file_utils
 
-from tfds_builder.features import Labels, Schema
+from fgbg.features import Labels, Schema
 from tfds_builder.registration import register_with_tfds
 
 if TYPE_CHECKING:
@@ -179,8 +179,8 @@ class PipelineBuilder(FileReaderBuilder):
         self._log_download_done()
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        from pipeline.run_build import build_dataset
-        from pipeline.runner import complete_beam_options
+        from pipeline.build.run_build import build_dataset
+        from pipeline.common.runner import complete_beam_options
 
         _reject_unsupported(download_config)
         options = self._build_options(
@@ -206,7 +206,7 @@ class PipelineBuilder(FileReaderBuilder):
             raise
         missing = [kind for kind in unset if not (manual_dir / kind).is_dir()]
         if missing:
-            from transforms.errors import InputError
+            from fgbg.errors import InputError
 
             raise InputError(
                 f"manual_dir: {manual_dir} has no folder {' and no folder '.join(missing)}; create it and put your"
@@ -273,7 +273,7 @@ def _reject_unsupported(download_config: Any) -> None:
     defaults = tfds.download.DownloadConfig()
     for name, alternative in _UNSUPPORTED.items():
         if getattr(download_config, name) != getattr(defaults, name):
-            from transforms.errors import InputError
+            from fgbg.errors import InputError
 
             raise InputError(f"{name} is not supported; {alternative} instead.")
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
-from tfds_builder.picture_headers import PictureHeader, read_header
+from fgbg.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
+from fgbg.picture_headers import PictureHeader, read_header
 
 Example = dict[str, tf.Tensor]
 

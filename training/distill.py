@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from fgbg.depth_models.densedepth import SIDE_MULTIPLE, DenseDepthArchitecture, describe_layers
+from fgbg.depth_models.keras_network import build_network, set_weights
+from fgbg.depth_models.weights import inspect_weights, read_weights
 from training.loop import Batch, Pace, Schedule, train
 from training.losses import LossWeights, depth_loss, focus_weight, pair_loss
 from training.synthesis import Augmentation, colour_matrix
-from transforms.depth_models.densedepth import SIDE_MULTIPLE, DenseDepthArchitecture, describe_layers
-from transforms.depth_models.keras_network import build_network, set_weights
-from transforms.depth_models.weights import inspect_weights, read_weights
 
 STUDENT = DenseDepthArchitecture(blocks=(3, 4, 6, 4), growth_rate=16, stem_filters=32, decoder_filters=256)
 SETTINGS = "settings.json"

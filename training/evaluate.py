@@ -25,6 +25,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fgbg.depth_models import load_depth_model
+from fgbg.random_bits import random_words, uniform_integers
 from training.metrics import Map, contrast, pearson, spearman, vertical_ramp
 from training.sources import Pool, split_pictures
 from training.synthesis import Pixels, region_map
@@ -32,9 +34,7 @@ from training.targets import inverse_from_metres
 from training.teacher import Teacher, TeacherSettings
 from transforms.assets import AssetPaths, Assets
 from transforms.compositing import composite
-from transforms.depth_models import load_depth_model
 from transforms.placements import Placement, placed_size, side_range
-from transforms.random_bits import random_words, uniform_integers
 
 # A separate random stream, so that the composites are independent of those in a dataset with the same seed.
 _STREAM = 100

@@ -17,10 +17,10 @@ import h5py
 import keras
 import numpy as np
 
+from fgbg.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
+from fgbg.depth_models.weights import ATTRIBUTE_INPUT_SIZE, ATTRIBUTE_KIND, Kind, Weights
 from training.distill import SETTINGS, build_student
 from training.loop import CHECKPOINT, load_checkpoint
-from transforms.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
-from transforms.depth_models.weights import ATTRIBUTE_INPUT_SIZE, ATTRIBUTE_KIND, Kind, Weights
 
 
 def main() -> None:

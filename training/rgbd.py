@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fgbg.depth_models.images import FARTHEST_METRES, NEAREST_METRES, resize_pictures
 from training.loop import Batch
-from transforms.depth_models.images import FARTHEST_METRES, NEAREST_METRES, resize_pictures
 
 _EIGHT_BIT_METRES = 10.0
 _MILLIMETRES = 1000.0

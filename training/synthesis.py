@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fgbg.images import MASK_THRESHOLD
 from training.sources import Pool
 from transforms.compositing import blend
-from transforms.pictures import MASK_THRESHOLD, decode_picture, load_foreground, resize_area, resize_cutout
+from transforms.pictures import decode_picture, load_foreground, resize_area, resize_cutout
 from transforms.placements import placed_size
 
 Pixels = npt.NDArray[np.uint8]

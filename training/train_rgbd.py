@@ -17,12 +17,12 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from fgbg.depth_models.densedepth import DenseDepthArchitecture
+from fgbg.depth_models.images import check_input_size
 from training.distill import SETTINGS, add_network_flags, build_student
 from training.loop import Pace, Schedule, train
 from training.losses import LossWeights, depth_loss
 from training.rgbd import batch, find_pairs
-from transforms.depth_models.densedepth import DenseDepthArchitecture
-from transforms.depth_models.images import check_input_size
 
 # y ranges from 1 (10 m) to 100 (0.1 m).
 PAPER = LossWeights(pointwise=0.1, gradient=1.0, structure=1.0, pair=0.0, range=100.0)

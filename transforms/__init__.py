@@ -8,23 +8,28 @@
     | beam.CombineGlobally(SummarizeShardsFn())  # -> BuildSummary
     | WriteMetadata(metadata)                    # -> folder of the dataset
 
-`pipeline.graph` shows all of them at work.
+`pipeline.build.graph` shows all of them at work.
 """
 
+from fgbg.companions import CompanionShard
+from fgbg.cross_product import CrossProduct, ShardLayout, Split, make_splits
+from fgbg.depth_models import DepthModel, load_depth_model
+from fgbg.documents import DatasetMetadata
+from fgbg.errors import InputError, RunError
+from fgbg.shard_files import DatasetFiles, ShardSummary
+from fgbg.statistics import Moments
+from fgbg.summary import BuildSummary
 from transforms.assets import AssetPaths
 from transforms.checking import CheckShards
-from transforms.companions import CompanionShard, WriteCompanions
+from transforms.companions import WriteCompanions
 from transforms.compositing import CompositeExamples, ExampleBatch
-from transforms.cross_product import CrossProduct, ShardLayout, Split, make_splits
 from transforms.depth import DepthSettings, PredictDepth
-from transforms.depth_models import DepthModel, load_depth_model
 from transforms.encoding import ExampleEncoding
-from transforms.errors import InputError, RunError
-from transforms.metadata import DatasetMetadata, WriteMetadata
+from transforms.metadata import WriteMetadata
+from transforms.moments import MomentsFn
 from transforms.placements import ExpandPlacements, Placement, PlacementRules
-from transforms.shards import DatasetFiles, ShardSummary, WriteShards
-from transforms.statistics import Moments, MomentsFn
-from transforms.summary import BuildSummary, SummarizeShardsFn
+from transforms.shards import WriteShards
+from transforms.summaries import SummarizeShardsFn
 
 __all__ = [
     "AssetPaths",

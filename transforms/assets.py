@@ -10,12 +10,11 @@ from typing import Protocol
 import cv2
 from cachetools import LRUCache
 
-from transforms import filesystems, pictures
-from transforms.errors import RunError
-from transforms.pictures import Pixels
-
-PICTURE_MEMORY = 512 << 20
-"""Bytes of decoded pictures that a process keeps unless told otherwise: of backgrounds at 224x224 1,780."""
+from fgbg import filesystems
+from fgbg.errors import RunError
+from fgbg.images import Pixels
+from fgbg.settings import PICTURE_MEMORY
+from transforms import pictures
 
 # Parts of it. Cut-outs and their placed versions recur far more often than backgrounds.
 _BACKGROUNDS, _CUTOUTS, _PLACED = 1 / 2, 1 / 4, 1 / 4

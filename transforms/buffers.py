@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from transforms.pictures import Pixels
+from fgbg.images import Pixels
 
 
 class BufferPool:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
 
-from transforms import filesystems
-from transforms.companions import SPLIT, CompanionShard
-from transforms.errors import RunError
+from fgbg import filesystems
+from fgbg.companions import SPLIT, CompanionShard
+from fgbg.errors import RunError
+from fgbg.shard_files import DatasetFiles, ShardSummary, read_summary
 from transforms.finding import ShardSpan
-from transforms.shards import DatasetFiles, ShardSummary, read_summary
 from transforms.stages import Stage
 
 _STAGE = Stage("CheckShards")

@@ -1,81 +1,20 @@
-"""The two companion datasets: the backgrounds and the foregrounds themselves, as they were composited."""
+"""Writing the two companion datasets: the backgrounds and the foregrounds themselves, as they were composited."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 import numpy as np
 
-from tfds_builder.features import Labels, Schema
-from transforms import filesystems
+from fgbg.companions import SPLIT, CompanionShard, is_finished, shard_indices
+from fgbg.features import Schema
+from fgbg.images import MASK_THRESHOLD, Pixels, encode_mask, encode_rgb, encode_rgba
+from fgbg.records import Fields
+from fgbg.shard_files import DatasetFiles, ShardSummary, write_shard
+from fgbg.statistics import Moments
 from transforms.assets import AssetPaths, Assets
-from transforms.encoding import encode_mask, encode_rgb, encode_rgba
-from transforms.errors import RunError
-from transforms.pictures import MASK_THRESHOLD, Pixels
-from transforms.records import Fields, companion_form
-from transforms.shards import DatasetFiles, ShardSummary, read_summary, write_shard
 from transforms.stages import Stage
-from transforms.statistics import Moments
-from transforms.stored_shards import read_fields, where
 
 _STAGE = Stage("WriteCompanions")
-
-PICTURES_PER_SHARD = 256
-
-SPLIT = "train"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class CompanionShard:
-    """A shard of a companion dataset: `kind` is "background" or "foreground"."""
-
-    kind: str
-    index: int
-    count: int
-
-
-def companion_shards(kind: str, pictures: int) -> list[CompanionShard]:
-    """The shards that hold this many pictures."""
-    count = -(-pictures // PICTURES_PER_SHARD)
-    return [CompanionShard(kind, index, count) for index in range(count)]
-
-
-def shard_indices(shard: CompanionShard, pictures: int) -> range:
-    """Which of this many pictures a shard holds."""
-    return range(pictures * shard.index // shard.count, pictures * (shard.index + 1) // shard.count)
-
-
-def read_companion(
-    files: DatasetFiles, kind: str, labels: Labels, wanted: Collection[int]
-) -> dict[int, dict[str, Any]]:
-    """The fields of the wanted pictures, by their index; only the shards that hold one are read.
-
-    Raises:
-        RunError: a shard is not there or cannot be read, or a record is not the picture that belongs there.
-    """
-    form, pictures = companion_form(kind, labels), len(labels.names)
-    found: dict[int, dict[str, Any]] = {}
-    for shard in companion_shards(kind, pictures):
-        indices = shard_indices(shard, pictures)
-        if not set(wanted).isdisjoint(indices):
-            name = files.shard_name(SPLIT, shard.index, shard.count)
-            for index, fields in zip(indices, read_fields(files, name, form, len(indices)), strict=True):
-                check_place(files, name, fields, index, indices)
-                if index in wanted:
-                    found[index] = fields
-    return found
-
-
-def check_place(files: DatasetFiles, shard: str, fields: Mapping[str, Any], index: int, indices: range) -> None:
-    """Pictures are stored in the order of their index.
-
-    Raises:
-        RunError: this is another picture than the one that belongs in this place of the shard with these indices.
-    """
-    if fields["id"] != index:
-        place = where(files.path(shard), index - indices.start, "id")
-        raise RunError(f"{place}: is {fields['id']} instead of {index}; build the dataset again.")
 
 
 def background_examples(assets: Assets, schema: Schema, indices: range) -> Iterator[Fields]:
@@ -144,13 +83,6 @@ def _write_companion(
         summary = write_companion(shard, files[shard.kind], paths, schema)
     _STAGE.count("pictures", summary.examples)
     return [summary]
-
-
-def is_finished(shard: CompanionShard, files: DatasetFiles) -> bool:
-    """Whether a companion shard is there, with a summary that fits."""
-    name = files.shard_name(SPLIT, shard.index, shard.count)
-    size = filesystems.list_prefix(files.directory, name).get(name)
-    return size is not None and read_summary(files, name, size) is not None
 
 
 def cutout_mask(cutout: Pixels) -> Pixels:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.utils.shared import Shared
 
-from transforms.assets import PICTURE_MEMORY, AssetPaths, Assets
+from fgbg.images import MASK_THRESHOLD, Pixels
+from fgbg.settings import PICTURE_MEMORY
+from transforms.assets import AssetPaths, Assets
 from transforms.buffers import BufferPool
-from transforms.pictures import MASK_THRESHOLD, Pixels
 from transforms.placements import Placement
 from transforms.stages import Stage
 

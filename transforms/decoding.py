@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
+from fgbg.errors import InputError
+from fgbg.memory import PIXELS
 from transforms.damage import find_damage, without_large_texts
-from transforms.errors import InputError
-from transforms.memory import PIXELS
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.utils.shared import Shared
 
-from tfds_builder.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
+from fgbg.depth_models import DepthModel, depth_model_fingerprint, load_depth_model
+from fgbg.depth_models.environment import check_switches, fix_environment
+from fgbg.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
+from fgbg.images import Pixels
 from transforms.compositing import ExampleBatch
-from transforms.depth_models import DepthModel, depth_model_fingerprint, load_depth_model
-from transforms.depth_models.environment import check_switches, fix_environment
-from transforms.pictures import Pixels
 from transforms.stages import Stage
 
 _STAGE = Stage("PredictDepth")

@@ -2,18 +2,12 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from transforms.errors import RunError
-from transforms.pictures import Pixels
+from fgbg.images import Pixels, encode_mask, encode_png, encode_rgb, mask_box
+from fgbg.records import Fields, Value
 from transforms.placements import Placement
-from transforms.records import Fields, Value
-
-# Masks have long runs of equal bytes, which the default filter breaks up: without it they are a third smaller and
-# faster.
-_MASK_PNG = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +34,7 @@ def encode_example(
 ) -> Fields:
     """The fields of one example: `fg_bg` uint8 [H, W, 3], `mask` uint8 [H, W], `depth` uint8 or uint16 [H, W] or None.
 
-    See `tfds_builder.features` for their meaning.
+    See `fgbg.features` for their meaning.
     """
     fields: dict[str, Value] = {
         "fg_bg": encode_rgb(fg_bg, encoding.jpeg_quality),
@@ -57,45 +51,3 @@ def encode_example(
     if depth is not None:
         fields["depth"] = encode_png(depth)
     return fields
-
-
-def encode_rgb(rgb: Pixels, jpeg_quality: int | None) -> bytes:
-    """Encode uint8 [H, W, 3] as JPEG of the given quality, or losslessly as PNG for None."""
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    if jpeg_quality is None:
-        return encode_png(bgr)
-    return _encode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, jpeg_quality))
-
-
-def encode_rgba(rgba: Pixels) -> bytes:
-    """Encode uint8 [H, W, 4] losslessly as PNG."""
-    return encode_png(cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
-
-
-def encode_mask(mask: Pixels) -> bytes:
-    """Encode a binary uint8 [H, W] as PNG."""
-    return _encode(".png", mask, _MASK_PNG)
-
-
-def encode_png(image: npt.NDArray[np.integer]) -> bytes:
-    """Encode uint8 or uint16 [H, W] or BGR(A) [H, W, c] losslessly as PNG."""
-    # No compression level: naming one, even the default, makes OpenCV 3.5 times slower at the same size.
-    return _encode(".png", image, ())
-
-
-def mask_box(mask: Pixels) -> tuple[float, float, float, float]:
-    """ymin, xmin, ymax, xmax of the pixels that are set, as fractions of the height and width.
-
-    >>> mask_box(np.array([[0, 0], [0, 255]], np.uint8))
-    (0.5, 0.5, 1.0, 1.0)
-    """
-    x, y, width, height = cv2.boundingRect(mask)
-    rows, columns = mask.shape
-    return y / rows, x / columns, (y + height) / rows, (x + width) / columns
-
-
-def _encode(suffix: str, image: npt.NDArray[np.integer], parameters: tuple[int, ...]) -> bytes:
-    done, data = cv2.imencode(suffix, image, parameters)
-    if not done:
-        raise RunError(f"OpenCV could not encode an image of {image.dtype} {image.shape} as {suffix}.")
-    return data.tobytes()

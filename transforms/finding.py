@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from transforms import filesystems
-from transforms.cross_product import ShardLayout
-from transforms.shards import DatasetFiles, read_summary
+from fgbg import filesystems
+from fgbg.cross_product import ShardLayout
+from fgbg.shard_files import DatasetFiles, read_summary
 from transforms.stages import Stage
 
 _STAGE = Stage("FindShards")
@@ -46,7 +46,7 @@ class ShardSpan:
 def shard_spans(layout: ShardLayout) -> list[ShardSpan]:
     """All shards of a layout, in at most 1000 at a time.
 
-    >>> from transforms.cross_product import CrossProduct, make_splits
+    >>> from fgbg.cross_product import CrossProduct, make_splits
     >>> product = CrossProduct(10, 10, 6)
     >>> splits = make_splits(product, test_fraction=0, split_by="example", seed=0)
     >>> [(span.indices, span.examples) for span in shard_spans(ShardLayout(product, splits, 1, 0))]

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from transforms import filesystems, pictures
-from transforms.errors import InputError
-from transforms.naming import UNWRITABLE, printable
+from fgbg import filesystems
+from fgbg.errors import InputError
+from fgbg.naming import UNWRITABLE, printable
+from transforms import pictures
 from transforms.pictures import PictureError
 from transforms.placements import placed_size
 

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fgbg.companions import OVERSAMPLING
+from fgbg.images import MASK_THRESHOLD, Pixels
 from transforms.decoding import PictureError, decode_picture, decoded_picture
-from transforms.resizing import Pixels, Rows, resize_area, resize_rows, rounded
+from transforms.resizing import Rows, resize_area, resize_rows, rounded
 
 __all__ = [
     "MASK_THRESHOLD",
@@ -34,12 +36,6 @@ __all__ = [
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
-# A mask pixel is set where the placed alpha is at least this.
-MASK_THRESHOLD = 128
-
-# Larger cut-outs are first reduced to this many times the largest placement: a quarter of a pixel of blur at most, and
-# a photograph of any size costs a bounded amount of memory.
-OVERSAMPLING = 4
 
 # The mean of pixels that are all at least this opaque belongs to the mask for certain: OpenCV leaves out parts of a
 # pixel up to a thousandth, so at most 4 thousandths of the mean are missing.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import apache_beam as beam
 import numpy as np
 
-from transforms.cross_product import Ids, ShardLayout
-from transforms.random_bits import PLACEMENT_STREAM, random_words, uniform_integers
+from fgbg.cross_product import Ids, ShardLayout
+from fgbg.random_bits import PLACEMENT_STREAM, random_words, uniform_integers
 from transforms.stages import Stage
 
 _STAGE = Stage("ExpandPlacements")

@@ -4,32 +4,15 @@ The one place where a recorded configuration becomes a layout, placements and an
 it and a verification makes the same again, so that they cannot disagree.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfds_builder.features import Labels, Schema
-from transforms.cross_product import CrossProduct, ShardLayout, make_splits
+from fgbg.cross_product import CrossProduct, ShardLayout, make_splits
+from fgbg.features import Labels, Schema
+from fgbg.settings import LOSSLESS
 from transforms.encoding import ExampleEncoding
 from transforms.placements import PlacementRules
-
-# Raised when the same inputs and flags no longer give the same bytes.
-FORMAT = 2
-
-# In format 1, a cut-out that was reduced may have transparent rows at its edge; what follows from it is the same.
-VERIFIABLE_FORMATS = (1, FORMAT)
-
-# What a configuration says instead of a JPEG quality.
-LOSSLESS = "png"
-
-# The largest numbers that a configuration may hold. Pictures are decoded as a whole, the ids of a shard are one array,
-# and the number of an example fits into 64 bits.
-LARGEST_IMAGE = 16_384
-MOST_PLACEMENTS = 1_000_000_000
-MOST_EXAMPLES_PER_SHARD = 10_000_000
-MOST_EXAMPLES = 2**62
 
 
 @dataclass(frozen=True)
@@ -91,9 +74,3 @@ def make_recipe(
             depth_kind=depth_kind,
         ),
     )
-
-
-def fingerprint(content: Mapping[str, Any]) -> str:
-    """What identifies a dataset: a digest of the configuration, depth model and inputs that its manifest holds."""
-    identity = {key: content[key] for key in ("configuration", "depth_model", "inputs")}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+from fgbg.images import Pixels
 
 Rows = Callable[[int, int], npt.NDArray[np.unsignedinteger]]
 """Gives the rows from the first up to the second number: unsigned integers [n, w, c]."""

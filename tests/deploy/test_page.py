@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from deploy.make_metadata import METADATA
-from pipeline.dataflow_estimate import Job, estimate_fleet, make_fleet
+from pipeline.build.dataflow_estimate import Job, estimate_fleet, make_fleet
+from pipeline.common.runner import beam_options
 from pipeline.options import parse
-from pipeline.runner import beam_options
 from transforms.assets import decoded_again
 
 PAGE = METADATA.with_name("README.md")

@@ -11,8 +11,8 @@ import pytest
 
 from deploy import launch
 from deploy.make_metadata import METADATA, make_metadata
+from fgbg.errors import InputError
 from pipeline.options import BuildOptions, add_build_flags, parse
-from transforms.errors import InputError
 
 # TemplateMetadata and ParameterMetadata as in the REST reference of Dataflow, v1b3. Other fields are errors.
 PARAMETER_TYPES = ("TEXT", "GCS_READ_FOLDER", "GCS_WRITE_FOLDER", "BOOLEAN", "ENUM", "NUMBER")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests import object_store
-from tests.depth_models.helpers import write_random_weights
 from tests.end_to_end.helpers import ROOT, Inputs, build, content, draw_inputs
+from tests.fgbg.depth_models.helpers import write_random_weights
 
 IMAGE_SIZE = 48
 

@@ -18,9 +18,10 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from PIL import Image
 
-from pipeline import __version__, commands, options, resume
+from pipeline import __version__, commands, options
+from pipeline.build import resume
 from pipeline.cli import main
-from pipeline.runner import beam_options, is_local
+from pipeline.common.runner import beam_options, is_local
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     NAME,
@@ -572,12 +573,12 @@ def test_names_that_are_not_utf_8_are_left_out_and_listed(
 @pytest.mark.parametrize(
     "broken",
     [
-        "transforms.metadata.make_tfds_files",
-        "transforms.metadata.make_statistics",
-        "transforms.metadata.make_manifest",
-        "transforms.metadata.to_json",
-        "transforms.card.render_card",
-        "transforms.card.pictures_sheet",
+        "fgbg.documents.make_tfds_files",
+        "fgbg.documents.make_statistics",
+        "fgbg.documents.make_manifest",
+        "fgbg.documents.to_json",
+        "fgbg.card.card.render_card",
+        "fgbg.card.card.pictures_sheet",
     ],
 )
 def test_documents_that_cannot_be_made_fail_before_anything_is_written(
@@ -598,7 +599,7 @@ def test_manifest_knows_the_program(inputs: Inputs, tmp_path: Path, monkeypatch:
     manifest = json.loads(path.read_text())
     assert manifest["made_with"]["fgbg-depth"] == __version__
     # Another version goes on, and verifies, where the format is the same; manifests of before have none.
-    monkeypatch.setattr("pipeline.build_plan.__version__", "99.0.0")
+    monkeypatch.setattr("pipeline.build.build_plan.__version__", "99.0.0")
     assert build(tmp_path, inputs, *FLAGS) == 0
     del manifest["made_with"]["fgbg-depth"]
     path.write_text(json.dumps(manifest))

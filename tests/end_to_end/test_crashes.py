@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import commands, run_report
+from fgbg import documents as metadata
+from fgbg.shard_files import DatasetFiles
+from pipeline import commands
+from pipeline.verify import run_report
 from tests.end_to_end.crashes import KilledError, killed_after
 from tests.end_to_end.helpers import (
     ONE_WORKER,
@@ -19,8 +22,6 @@ from tests.end_to_end.helpers import (
     draw_background,
     draw_foreground,
 )
-from transforms import metadata
-from transforms.shards import DatasetFiles
 
 FLAGS = ("--image_size=32", "--placements=1", "--examples_per_shard=4", *ONE_WORKER)
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import commands, run_cutout
+from pipeline import commands
+from pipeline.cutout import run_cutout
 from tests.end_to_end.buckets import Buckets
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (

@@ -158,7 +158,7 @@ def test_workers_install_the_package(job: Job) -> None:
         file = beam_runner_api_pb2.ArtifactFilePayload.FromString(staged["workflow.tar.gz"].type_payload)
         with tarfile.open(file.path) as package:
             packed = {name.partition("/")[2] for name in package.getnames()}
-        assert {"setup.py", "pipeline/graph.py", "transforms/depth_models/bundled/mini.h5"} <= packed
+        assert {"setup.py", "pipeline/build/graph.py", "fgbg/depth_models/bundled/mini.h5"} <= packed
 
 
 def test_a_build_in_buckets_goes_on_and_is_the_same(

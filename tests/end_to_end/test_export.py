@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from fgbg.records import parse_record, read_records
 from pipeline import commands
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
@@ -34,7 +35,6 @@ from tests.end_to_end.helpers import (
     start,
     stop_when,
 )
-from transforms.records import parse_record, read_records
 
 FORMATS = ("zip", "folder", "coco")
 FLAGS = (f"--image_size={IMAGE_SIZE}", "--placements=3", "--examples_per_shard=10", "--test_fraction=0.4")

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import build_plan, commands
+from pipeline import commands
+from pipeline.build import build_plan
 from tests.end_to_end.helpers import ONE_WORKER, Inputs, build, dataset_folder, draw_background, our_lines
 from tests.pictures_helpers import write
 from transforms import pictures

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from fgbg.settings import FORMAT
 from pipeline import commands
 from tests.end_to_end.helpers import ONE_WORKER
-from transforms.recipe import FORMAT
 
 GOLDEN = Path(__file__).parents[1] / "golden/digests.json"
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from fgbg.records import _masked_crc32c
 from pipeline import commands
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import NAME, ONE_WORKER, ROOT, Inputs, content, our_lines, shard_files
 from tests.end_to_end.test_verify import Copy, made
-from transforms.records import _masked_crc32c
 
 Change = Callable[[Copy], None]
 
@@ -391,9 +391,9 @@ import resource, struct
 import numpy as np, tensorflow as tf
 from pathlib import Path
 from tests.end_to_end.test_hostile import png_claiming
-from transforms.checked_json import parse_json
-from transforms.stored_pictures import DecodeError, PictureForm
-from transforms.records import _masked_crc32c, read_records
+from fgbg.checked_json import parse_json
+from fgbg.stored_pictures import DecodeError, PictureForm
+from fgbg.records import _masked_crc32c, read_records
 list(tf.data.TFRecordDataset([]))
 used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = used()

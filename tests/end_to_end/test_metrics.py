@@ -5,10 +5,10 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from pipeline import graph, resume
-from pipeline.build_plan import make_plan
+from pipeline.build import graph, resume
+from pipeline.build.build_plan import make_plan
+from pipeline.build.resume import open_dataset
 from pipeline.options import parse
-from pipeline.resume import open_dataset
 from tests.end_to_end.helpers import Inputs, dataset_folder, draw_inputs, shard_files
 
 

@@ -10,18 +10,18 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from fgbg.depth_models import DepthModel, load_depth_model
+from fgbg.depth_models.engine import THREADS_VARIABLE
+from fgbg.depth_models.locate import BUNDLED_MODELS
+from fgbg.records import parse_record, read_records
 from pipeline import commands, options
-from pipeline.build_plan import make_plan
-from pipeline.run_build import share_processors
-from pipeline.runner import beam_options
+from pipeline.build.build_plan import make_plan
+from pipeline.build.run_build import share_processors
+from pipeline.common.runner import beam_options
 from tests.end_to_end.helpers import dataset_folder, draw_inputs, shard_files
 from training.metrics import contrast, spearman, vertical_ramp
 from training.synthesis import region_map
 from transforms.depth import quantize_depth
-from transforms.depth_models import DepthModel, load_depth_model
-from transforms.depth_models.engine import THREADS_VARIABLE
-from transforms.depth_models.locate import BUNDLED_MODELS
-from transforms.records import parse_record, read_records
 
 MOST_BYTES = 3_000_000
 

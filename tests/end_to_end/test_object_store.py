@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fgbg import filesystems
 from pipeline import commands
 from tests import object_store
 from tests.end_to_end.helpers import (
@@ -25,7 +26,6 @@ from tests.end_to_end.helpers import (
     stop_when,
 )
 from tests.object_store import Objects, ObjectStore, StoreError, here, upload
-from transforms import filesystems
 
 BUCKET = "store://bucket"
 DATA = f"{BUCKET}/data"

@@ -17,10 +17,13 @@ from typing import Any
 
 import pytest
 
-from pipeline import build_plan, resume, run_build
-from pipeline.build_plan import BuildPlan, make_plan
+from fgbg import filesystems
+from fgbg import shard_files as shards
+from fgbg.errors import RunError
+from fgbg.shard_files import ShardSummary, write_shard
+from pipeline.build import build_plan, resume, run_build
+from pipeline.build.build_plan import BuildPlan, make_plan
 from pipeline.options import BuildOptions, parse
-from tests.depth_models.helpers import write_random_weights
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     LOOPBACK,
@@ -39,9 +42,7 @@ from tests.end_to_end.helpers import (
     start,
     stop_when,
 )
-from transforms import filesystems, shards
-from transforms.errors import RunError
-from transforms.shards import ShardSummary, write_shard
+from tests.fgbg.depth_models.helpers import write_random_weights
 
 # 240 examples in 20 shards; lossless, so that a shard takes a moment.
 SHARDS = 20

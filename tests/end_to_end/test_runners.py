@@ -9,10 +9,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.job.utils import struct_to_dict
 from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
+from fgbg.errors import InputError
 from pipeline import options
-from pipeline.runner import beam_options, is_local
+from pipeline.common.runner import beam_options, is_local
 from tests.end_to_end.helpers import Inputs, build, shard_files
-from transforms.errors import InputError
 
 SERVICES = (
     pytest.param(

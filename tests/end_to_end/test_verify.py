@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import build_plan, commands
-from tests.depth_models.helpers import write_random_weights
+from fgbg.images import encode_mask, encode_png, encode_rgb
+from fgbg.records import Value, open_writer, parse_record, read_records, serialize_record
+from fgbg.stored_pictures import PictureForm
+from pipeline import commands
+from pipeline.build import build_plan
+from pipeline.verify.pictures import decode_field
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     NAME,
@@ -27,10 +31,7 @@ from tests.end_to_end.helpers import (
     draw_background,
     shard_files,
 )
-from transforms.encoding import encode_mask, encode_png, encode_rgb
-from transforms.records import Value, open_writer, parse_record, read_records, serialize_record
-from transforms.stored_pictures import PictureForm
-from transforms.verification.pictures import decode_field
+from tests.fgbg.depth_models.helpers import write_random_weights
 
 # 5 x 4 x 2 x 2 = 80 examples: 64 in train, 16 in test, in 7 + 2 shards.
 FLAGS = (f"--image_size={IMAGE_SIZE}", "--placements=2", "--examples_per_shard=10", "--test_fraction=0.2", *ONE_WORKER)
@@ -225,7 +226,7 @@ def test_jpegs_of_another_encoder_are_compared_by_their_pixels(
     assert complaint(copy, capfd).startswith(f"{TRAIN}0-of-00007, record 3, fg_bg: has other bytes")
 
     here = build_plan.made_with()
-    monkeypatch.setattr("pipeline.verification.made_with", lambda: here | {"opencv-python-headless": "99"})
+    monkeypatch.setattr("pipeline.verify.verification.made_with", lambda: here | {"opencv-python-headless": "99"})
     # The number of bytes is wrong still.
     assert verify(copy) == 1
     out, err = capfd.readouterr()

@@ -12,8 +12,9 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from pipeline import local_runner
-from pipeline.runner import beam_options, made_pipeline, submit, told_failures
+from fgbg.errors import RunError
+from pipeline.common import local_runner
+from pipeline.common.runner import beam_options, made_pipeline, submit, told_failures
 from tests.end_to_end.helpers import (
     LOOPBACK,
     NAME,
@@ -27,7 +28,6 @@ from tests.end_to_end.helpers import (
     shard_files,
     start,
 )
-from transforms.errors import RunError
 
 FLAGS = ("--image_size=48", "--placements=1", "--examples_per_shard=8")
 # The console script, without its file.

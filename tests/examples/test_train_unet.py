@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.depth_models.helpers import write_random_weights
 from tests.end_to_end.helpers import ROOT, Inputs, build, draw_inputs
+from tests.fgbg.depth_models.helpers import write_random_weights
 
 SCRIPT = ROOT / "examples/train_unet.py"
 TINY = ("--epochs=6", "--steps=8", "--batch_size=8", "--filters=8")

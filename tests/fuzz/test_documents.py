@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from pipeline import verification
+from fgbg.card.card import render_card
+from fgbg.card.pictures import histograms_plot, placements_plot
+from fgbg.checked_json import parse_json
+from fgbg.errors import InputError, RunError
+from fgbg.finished import open_finished, refuse_incomplete
+from fgbg.manifest import parse_manifest
+from fgbg.shard_files import DatasetFiles, ShardSummary, read_summary
+from fgbg.statistics_document import check_statistics_document
+from pipeline.cutout.files import CutoutFiles, Record
+from pipeline.verify import verification
+from pipeline.verify.documents import check_manifest, check_statistics
 from tests.dataset_helpers import SmallDataset
 from tests.end_to_end.helpers import NAME, VERSION, build, draw_inputs
 from tests.fuzz.mutations import changed_json, damaged, fuzz
-from transforms.card import render_card
-from transforms.card_pictures import histograms_plot, placements_plot
-from transforms.checked_json import parse_json
-from transforms.cutting.files import CutoutFiles, Record
-from transforms.errors import InputError, RunError
-from transforms.finished import open_finished, refuse_incomplete
-from transforms.manifest import parse_manifest
-from transforms.shards import DatasetFiles, ShardSummary, read_summary
-from transforms.statistics_document import check_statistics_document
-from transforms.verification.documents import check_manifest, check_statistics
 
 FLAGS = ("--image_size=16", "--placements=1", "--test_fraction=0.4", "--examples_per_shard=8")
 

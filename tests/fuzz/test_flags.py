@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from pipeline import flag_types
+from pipeline.common import flag_types
 from tests.fuzz.mutations import fuzz
 
 PARSERS: dict[str, Callable[[str], Any]] = {

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fgbg.images import encode_mask, encode_png, encode_rgb, encode_rgba
+from fgbg.picture_headers import read_header
+from fgbg.stored_pictures import DecodeError, PictureForm
 from tests.fuzz.mutations import damaged, fuzz
 from tests.pictures_helpers import cutout, photo
-from tfds_builder.picture_headers import read_header
-from transforms.encoding import encode_mask, encode_png, encode_rgb, encode_rgba
 from transforms.pictures import PictureError, decode_picture, load_background, load_foreground
-from transforms.stored_pictures import DecodeError, PictureForm
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

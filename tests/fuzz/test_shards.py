@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.mutations import damaged, fuzz
-from tests.pictures_helpers import make_schema
-from transforms.records import (
-    FILE_FORMATS,
+from fgbg.records import (
     WrongRecordError,
     example_form,
     open_writer,
@@ -17,7 +14,10 @@ from transforms.records import (
     read_records,
     serialize_record,
 )
-from transforms.verification.files import stored_records
+from fgbg.settings import FILE_FORMATS
+from pipeline.verify.files import stored_records
+from tests.fuzz.mutations import damaged, fuzz
+from tests.pictures_helpers import make_schema
 
 NUMBERS = {"bg": 2, "fg": 1, "bg_class": 1, "fg_class": 1, "flipped": 0, "placement": 1, "example_id": 31}
 RECORD = serialize_record({"fg_bg": b"c" * 50, "mask": b"m" * 20, "bbox": (0.0, 0.25, 0.5, 1.0), **NUMBERS})

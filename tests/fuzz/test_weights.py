@@ -3,11 +3,11 @@
 import contextlib
 from pathlib import Path
 
-from tests.depth_models.helpers import write_random_weights
+from fgbg.depth_models.densedepth import describe_layers
+from fgbg.depth_models.weights import inspect_weights, read_weights
+from fgbg.errors import InputError
+from tests.fgbg.depth_models.helpers import write_random_weights
 from tests.fuzz.mutations import damaged, fuzz
-from transforms.depth_models.densedepth import describe_layers
-from transforms.depth_models.weights import inspect_weights, read_weights
-from transforms.errors import InputError
 
 
 def test_weights(tmp_path: Path) -> None:

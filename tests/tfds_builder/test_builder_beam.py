@@ -6,8 +6,8 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline.runner import complete_beam_options
-from transforms.errors import InputError
+from fgbg.errors import InputError
+from pipeline.common.runner import complete_beam_options
 
 
 def complete(options: PipelineOptions) -> tuple[Any, str, int]:

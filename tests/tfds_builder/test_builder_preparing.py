@@ -16,9 +16,10 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pipeline import resume
-from tests.depth_models.helpers import write_random_weights
+from fgbg.errors import InputError
+from pipeline.build import resume
 from tests.end_to_end.helpers import ROOT, Inputs, build, dataset_folder, stop_when
+from tests.fgbg.depth_models.helpers import write_random_weights
 from tests.tfds_builder.builder_helpers import (
     BACKGROUNDS,
     EXAMPLES,
@@ -35,7 +36,6 @@ from tests.tfds_builder.builder_helpers import (
     tfds_build,
 )
 from tfds_builder import FgBgDepthConfig
-from transforms.errors import InputError
 
 NAMES = ("fg_bg_depth", "fg_bg_depth_background", "fg_bg_depth_foreground")
 

@@ -17,7 +17,7 @@ HEAVY = "('tensorflow', 'apache_beam', 'pipeline', 'transforms')"
     [
         "import tensorflow_datasets as tfds, tfds_builder",
         "import tfds_builder, tensorflow_datasets as tfds",
-        "import tfds_builder.features, tensorflow_datasets as tfds",
+        "import fgbg.features, tensorflow_datasets as tfds",
         "import tfds_builder.builder, tensorflow_datasets as tfds",
         "from tfds_builder import FgBgDepthConfig; import tensorflow_datasets as tfds",
     ],

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fgbg.documents import write_metadata
+from fgbg.shard_files import DatasetFiles
 from tests.dataset_helpers import SmallDataset
-from transforms.metadata import write_metadata
-from transforms.shards import DatasetFiles
 
 pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed (extra `pytorch`)")
 

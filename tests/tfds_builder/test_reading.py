@@ -15,11 +15,11 @@ import tensorflow_datasets as tfds
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fgbg.documents import write_metadata
+from fgbg.shard_files import write_shard
 from tests.dataset_helpers import IMAGE_SIZE, SmallDataset
 from tfds_builder import reading
 from transforms.companions import background_examples
-from transforms.metadata import write_metadata
-from transforms.shards import write_shard
 
 SEEDS = st.tuples(*[st.integers(0, 2**62)] * 2)
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from fgbg.depth_models.densedepth import DenseDepthArchitecture
 from training.teacher import Teacher
-from transforms.depth_models.densedepth import DenseDepthArchitecture
 
 SMALLEST = DenseDepthArchitecture(blocks=(1, 1, 1, 1), growth_rate=4, stem_filters=8, decoder_filters=32)
 SIZE = 64

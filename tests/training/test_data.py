@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fgbg.depth_models.images import depth_from_output
 from tests.training.helpers import SIZE, BrightnessTeacher, write_pictures
 from training.distill import Batching, Composites
 from training.prepare import Recipe, detects_object, make_part, part_name
 from training.sources import Pool, Split, split_pictures
 from training.synthesis import Augmentation, Painter, region_map
 from training.targets import output_from_inverse
-from transforms.depth_models.images import depth_from_output
 
 RECIPE = Recipe(size=SIZE, bare=6, cutouts=3)
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from fgbg.depth_models import load_depth_model
 from training.rgbd import batch, find_pairs
-from transforms.depth_models import load_depth_model
 
 
 @pytest.fixture

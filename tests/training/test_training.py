@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fgbg.depth_models import load_depth_model
+from fgbg.depth_models.densedepth import describe_layers
+from fgbg.depth_models.images import depth_from_output
 from tests.training.helpers import SIZE, SMALLEST
 from training.distill import Distillation, apply_colours, build_student
 from training.export import get_weights, write_weights
 from training.loop import CHECKPOINT, Batch, Pace, Schedule, load_checkpoint, prefetch, train
 from training.losses import LossWeights
-from transforms.depth_models import load_depth_model
-from transforms.depth_models.densedepth import describe_layers
-from transforms.depth_models.images import depth_from_output
 
 SCHEDULE = Schedule(steps=6, peak=1e-3, warmup=2)
 OBJECTIVE = Distillation(LossWeights(), pairs=1, focus=4.0)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from fgbg.features import Schema, example_features, supervised_keys
 from tfds_builder.builder import PipelineBuilder
-from tfds_builder.features import Schema, example_features, supervised_keys
 
 
 class Builder(PipelineBuilder):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from fgbg.features import Schema, background_features
 from tfds_builder.builder import PipelineBuilder
-from tfds_builder.features import Schema, background_features
 
 
 class Builder(PipelineBuilder):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from fgbg.features import Schema, foreground_features
 from tfds_builder.builder import PipelineBuilder
-from tfds_builder.features import Schema, foreground_features
 
 
 class Builder(PipelineBuilder):

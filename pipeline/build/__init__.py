@@ -1,0 +1,1 @@
+"""The `build` and `plan` commands."""

@@ -1,0 +1,1 @@
+"""The `verify` and `report` commands."""
