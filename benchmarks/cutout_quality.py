@@ -23,7 +23,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.cutout.cut_out import cut_out
-from pipeline.cutout.models import GRABCUT, MODELS, Model, load_model
+from pipeline.cutout.models import Model, load_model
+from pipeline.cutout.options import GRABCUT, MODELS
 from transforms import pictures
 from transforms.inputs import find_pictures
 

@@ -197,7 +197,7 @@ def load_engine(contender: Contender, job: Job) -> Predict:
     """Return the prediction function of an engine."""
     import importlib
 
-    from fgbg.depth_models import load_depth_model
+    from fgbg.depth_models.model import load_depth_model
 
     if not contender.mixed:
         module: Any = importlib.import_module(f"fgbg.depth_models.{contender.engine}_engine")

@@ -19,7 +19,7 @@ _GRAPH = """
 import sys, time
 import apache_beam as beam
 from pipeline import graph
-from pipeline.options import parse
+from pipeline.parser import parse
 from pipeline.build.build_plan import make_plan
 from pipeline.build.resume import open_dataset
 _, options, _ = parse(sys.argv[1:])

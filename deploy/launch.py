@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 from fgbg.depth_models.environment import fix_environment
 from fgbg.errors import InputError, RunError
-from pipeline import options
 from pipeline.build import graph
 from pipeline.build.build_plan import make_plan
+from pipeline.build.options import BuildOptions
 from pipeline.build.resume import opened_dataset
 from pipeline.build.run_build import announce, refuse_unreachable
+from pipeline.common.flags import flags_of
 from pipeline.common.runner import beam_options, made_pipeline, submit
+from pipeline.parser import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,8 +42,8 @@ def launch(arguments: Sequence[str]) -> None:
         InputError: wrong flags, bad inputs, or a complete dataset, for which there is nothing to launch.
         RunError: the folder of the dataset cannot be written.
     """
-    _, values, beam_flags = options.parse(["build", *as_command_line(arguments)])
-    pipeline_options = beam_options(beam_flags)
+    _, values, beam_flags = parse(["build", *as_command_line(arguments)])
+    pipeline_options = beam_options(beam_flags, "build", BuildOptions)
     refuse_unreachable(values, pipeline_options)
     with made_pipeline(pipeline_options) as pipeline:
         plan = make_plan(values)
@@ -59,8 +61,7 @@ def as_command_line(parameters: Sequence[str]) -> list[str]:
     >>> as_command_line(["--overwrite=true", "--skip_bad_inputs=false", "--name=mine"])
     ['--overwrite', '--name=mine']
     """
-    flags = [action for action in options.flags_of("build") if action.dest != "help"]
-    switches = {name for action in flags if action.nargs == 0 for name in action.option_strings}
+    switches = {f"--{name}" for name, flag in flags_of(BuildOptions).items() if flag.is_switch}
     given = []
     for parameter in parameters:
         name, _, value = parameter.partition("=")

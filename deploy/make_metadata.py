@@ -1,48 +1,21 @@
-"""Writes metadata.json, the description of the parameters of the Flex Template, from the flags of `build`.
+"""Writes metadata.json, which describes the Flex Template's parameters, from the flags of `build`.
 
-    python -m deploy.make_metadata
-
-Names, help texts and defaults come from the parser of the command line. The parser validates values with functions,
-from which no pattern can be derived, so the patterns are listed here. Tests compare them with the parser.
+python -m deploy.make_metadata
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.options import add_build_flags
+from pipeline.build.options import BuildOptions
+from pipeline.common.flags import Flag, flags_of
 
 METADATA = Path(__file__).with_name("metadata.json")
 
-# Launcher and workers are different machines, so paths must be on Google Cloud Storage, which both can reach.
+# Launcher and workers are different machines, so only paths that both can reach are useful.
 _STORED = r"gs://[^\s]+"
-_POSITIVE = "[1-9][0-9]*"
-_PART = r"(0?\.[0-9]*[1-9][0-9]*|1(\.0*)?)"
-_SIZE = r"[1-9][0-9]*(\.[0-9]+)?([KMGT]i?)?B"
-
-PATTERNS = {
-    "backgrounds": _STORED,
-    "foregrounds": _STORED,
-    "data_dir": _STORED,
-    "name": "[a-z][a-z0-9_]*",
-    "version": r"[0-9]+\.[0-9]+\.[0-9]+",
-    "examples_per_shard": _POSITIVE,
-    "jpeg_quality": "[1-9][0-9]?|100|png",
-    "image_size": "1[6-9]|[2-9][0-9]|[1-9][0-9]{2,}",
-    "placements": _POSITIVE,
-    "fg_scale": f"{_PART}(,{_PART})?",
-    "seed": "[0-9]{1,19}",
-    "test_fraction": r"0|0?\.[0-9]+",
-    "depth_model": rf"mini|nyu|kitti|none|{_STORED}",
-    "depth_input_size": "[0-9]+x[0-9]+",
-    "depth_batch_size": _POSITIVE,
-    "accelerator": "type:[a-z0-9-]+;count:[1-9][0-9]*(;install-nvidia-driver(:[A-Za-z0-9_.-]+)?)?",
-    "min_ram": _SIZE,
-    "picture_memory": _SIZE,
-}
 _PICKERS = {"backgrounds": "GCS_READ_FOLDER", "foregrounds": "GCS_READ_FOLDER", "data_dir": "GCS_WRITE_FOLDER"}
-# The default is a local folder, which is deleted with the machine when the job ends.
+# TFDS's own default is a folder of the worker machine, which is deleted when the job ends.
 _REQUIRED = {"data_dir"}
 
 _WORKER_IMAGE = {
@@ -57,10 +30,8 @@ _WORKER_IMAGE = {
 
 
 def make_metadata() -> dict[str, Any]:
-    """Return the description of the template."""
-    parser = argparse.ArgumentParser(add_help=False)
-    add_build_flags(parser)
-    parameters = [_parameter(group, action) for group in parser._action_groups for action in group._group_actions]
+    """The description of the template, ready for JSON."""
+    parameters = [_parameter(name, flag) for name, flag in flags_of(BuildOptions).items()]
     return {
         "name": "fgbg",
         "description": "A TFDS dataset of foregrounds composited over backgrounds, with exact masks and depth maps.",
@@ -69,38 +40,26 @@ def make_metadata() -> dict[str, Any]:
     }
 
 
-def _parameter(group: argparse._ArgumentGroup, action: argparse.Action) -> dict[str, Any]:
-    text = (action.help or "") % {"default": action.default}
+def _parameter(name: str, flag: Flag) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "name": action.dest,
-        "label": action.dest.replace("_", " ").capitalize(),
-        "helpText": text.partition(" (default")[0] if action.dest in _REQUIRED else text,
-        "groupName": (group.title or "").partition(" (")[0].capitalize(),
-        "isOptional": action.dest not in _REQUIRED,
+        "name": name,
+        "label": name.replace("_", " ").capitalize(),
+        "helpText": flag.help if name in _REQUIRED else flag.help_with_default,
+        "groupName": (flag.group or "").partition(" (")[0].capitalize(),
+        "isOptional": name not in _REQUIRED,
     }
-    if action.nargs == 0:
-        described |= {"paramType": "BOOLEAN", "regexes": ["^(true|false)$"]}
-    elif action.choices:
-        choices = [str(choice) for choice in action.choices]
+    if flag.is_switch:
+        return described | {"paramType": "BOOLEAN", "regexes": ["^(true|false)$"], "defaultValue": "false"}
+    if flag.choices:
         described |= {
             "paramType": "ENUM",
-            "enumOptions": [{"value": choice, "label": choice} for choice in choices],
-            "regexes": [f"^({'|'.join(choices)})$"],
+            "enumOptions": [{"value": choice, "label": choice} for choice in flag.choices],
+            "regexes": [f"^({'|'.join(flag.choices)})$"],
         }
     else:
-        described |= {
-            "paramType": _PICKERS.get(action.dest, "TEXT"),
-            "regexes": [f"^({PATTERNS[action.dest]})$"],
-        }
-    if action.default is not None:
-        described["defaultValue"] = _text(action.default)
-    return described
-
-
-def _text(default: object) -> str:
-    if isinstance(default, bool):
-        return str(default).lower()
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        patterns = [*([flag.pattern] if flag.pattern else []), *([_STORED] if flag.is_path else [])]
+        described |= {"paramType": _PICKERS.get(name, "TEXT"), "regexes": [f"^({'|'.join(patterns)})$"]}
+    return described if flag.default is None else described | {"defaultValue": flag.default}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.options import make_parser
+from pipeline.parser import new_parser
 
 ROOT = Path(__file__).parents[1]
 MOST_README_LINES = 150
@@ -71,7 +71,7 @@ def test_every_page_of_docs_can_be_reached_from_the_readme() -> None:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command."""
-    (commands,) = (a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (commands,) = (a for a in new_parser()._actions if isinstance(a, argparse._SubParsersAction))
     return dict(commands.choices)
 
 

@@ -1,24 +1,13 @@
 """The TFDS datasets: after `import tfds_builder`, `tfds.load` and `tfds build` can prepare `fg_bg_depth`.
 
-Reading a dataset does not need this package; only preparing one does. `FgBgDepthConfig` selects the input pictures and
-the build options.
-
-The pipeline imports this package for `fgbg.features`, but needs TFDS only when it writes shards. So this module
-imports nothing: the builders are registered when both this package and TFDS have been imported, in any order.
+Reading a finished dataset needs no import of this package; preparing one does. `FgBgDepthConfig` chooses other pictures
+and build options.
 """
 
-from typing import Any
+# TFDS registers a builder when its class is defined.
+from tfds_builder.builder import FgBgDepthConfig
+from tfds_builder.fg_bg_depth.fg_bg_depth_dataset_builder import Builder as FgBgDepth
+from tfds_builder.fg_bg_depth_background.fg_bg_depth_background_dataset_builder import Builder as FgBgDepthBackground
+from tfds_builder.fg_bg_depth_foreground.fg_bg_depth_foreground_dataset_builder import Builder as FgBgDepthForeground
 
-from tfds_builder.registration import register_with_tfds
-
-__all__ = ["FgBgDepthConfig"]
-
-register_with_tfds()
-
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from tfds_builder import builder
-
-        return getattr(builder, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["FgBgDepth", "FgBgDepthBackground", "FgBgDepthConfig", "FgBgDepthForeground"]

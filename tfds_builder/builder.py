@@ -7,20 +7,20 @@ dataset again resumes from the existing shards.
 
 import abc
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, make_dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from tensorflow_datasets.core.dataset_info import DatasetIdentity, dataset_info_path
 from tensorflow_datasets.core.utils import file_utils
 
+from fgbg.errors import InputError
 from fgbg.features import Labels, Schema
-from tfds_builder.registration import register_with_tfds
-
-if TYPE_CHECKING:
-    from pipeline.options import BuildOptions
+from pipeline.build.options import BuildOptions
+from pipeline.common.flags import flags_of
+from pipeline.parser import parse
 
 # The main dataset; the others are its companions.
 _DATASET = "fg_bg_depth"
@@ -42,49 +42,46 @@ _UNSUPPORTED = {
 }
 
 
-@dataclass(eq=False, kw_only=True)
-class FgBgDepthConfig(tfds.core.BuilderConfig):
-    """The input pictures and the settings of a build.
+# Flags of `build` that are no part of a config: TFDS itself says where the dataset lies and whether to replace it.
+_NOT_CONFIGURED = {
+    *("data_dir", "name", "version", "file_format", "overwrite"),
+    *("picture_memory", "accelerator", "min_ram"),
+}
+_CONFIGURED = tuple(name for name in flags_of(BuildOptions) if name not in _NOT_CONFIGURED)
 
-    All fields except the first two are flags of `fgbg build`, with the same names, meanings and defaults.
-    Flags with two numbers are strings, as on the command line: `fg_scale="0.3,0.5"`.
+# One field for each flag, with None for the flag's default.
+_FlagConfig: Any = make_dataclass(
+    "_FlagConfig",
+    [(name, Any, field(default=None, kw_only=True)) for name in _CONFIGURED],
+    bases=(tfds.core.BuilderConfig,),
+    eq=False,
+)
+
+
+@dataclass(eq=False, kw_only=True)
+class FgBgDepthConfig(_FlagConfig):
+    """Which pictures, and what is made of them.
+
+    Every flag of `fgbg build` that decides what is made is a keyword argument with the flag's name, meaning and
+    default, such as `placements=5`, `image_size=128` or `depth_model="none"`. Flags that take two numbers take the text
+    of the command line here, too: `fg_scale="0.3,0.5"`. `backgrounds` and `foregrounds` are used instead of the folders
+    of these names in `manual_dir`.
 
     Attributes:
-        most_pictures: use only this many backgrounds and foregrounds, the first ones.
-        samples: use the bundled sample pictures if `manual_dir` is not set and the default folder of TFDS does not
-            exist.
-        backgrounds: folder of the backgrounds; default: `backgrounds` in `manual_dir`.
-        foregrounds: folder of the foregrounds; default: `foregrounds` in `manual_dir`.
+        most_pictures: use only the first so many backgrounds and foregrounds.
+        samples: use the bundled sample pictures when no `manual_dir` is named and TFDS's own is not there.
     """
 
     most_pictures: int | None = None
     samples: bool = False
-    backgrounds: str | None = None
-    foregrounds: str | None = None
-    skip_bad_inputs: bool = False
-    placements: int | None = None
-    image_size: int | None = None
-    fg_scale: str | None = None
-    seed: int | None = None
-    test_fraction: float | None = None
-    split_by: str | None = None
-    jpeg_quality: int | str | None = None
-    examples_per_shard: int | None = None
-    depth_model: str | None = None
-    depth_engine: str | None = None
-    depth_precision: str | None = None
-    depth_input_size: str | None = None
-    depth_batch_size: int | None = None
-    depth_bits: int | None = None
 
     def flags(self) -> list[str]:
-        """Return the flags of `build` for the fields that are set.
+        """The flags of `build` that differ from their defaults.
 
         >>> FgBgDepthConfig(name="small", placements=2, seed=0, skip_bad_inputs=True).flags()
         ['--skip_bad_inputs', '--placements=2', '--seed=0']
         """
-        not_flags = {field.name for field in fields(tfds.core.BuilderConfig)} | {"most_pictures", "samples"}
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in not_flags}
+        values = {name: getattr(self, name) for name in _CONFIGURED}
         return [
             f"--{name}" if value is True else f"--{name}={value}"
             for name, value in values.items()
@@ -206,19 +203,15 @@ class PipelineBuilder(FileReaderBuilder):
             raise
         missing = [kind for kind in unset if not (manual_dir / kind).is_dir()]
         if missing:
-            from fgbg.errors import InputError
-
             raise InputError(
                 f"manual_dir: {manual_dir} has no folder {' and no folder '.join(missing)}; create it and put your"
                 " pictures there, or set another manual_dir."
             )
         return {kind: os.fspath(manual_dir / kind) for kind in unset}
 
-    def _build_options(self, *flags: str) -> "BuildOptions":
-        from pipeline import options
-
+    def _build_options(self, *flags: str) -> BuildOptions:
         config = self.builder_config
-        _, parsed, _ = options.parse(
+        _, parsed, _ = parse(
             [
                 "build",
                 f"--data_dir={self.data_dir_root}",
@@ -273,8 +266,6 @@ def _reject_unsupported(download_config: Any) -> None:
     defaults = tfds.download.DownloadConfig()
     for name, alternative in _UNSUPPORTED.items():
         if getattr(download_config, name) != getattr(defaults, name):
-            from fgbg.errors import InputError
-
             raise InputError(f"{name} is not supported; {alternative} instead.")
 
 
@@ -285,8 +276,3 @@ def _beam_options(download_config: Any) -> Any:
     if download_config.beam_runner is not None:
         options.view_as(StandardOptions).runner = download_config.beam_runner
     return options
-
-
-# If this module is imported before TFDS, it imports TFDS itself. At that time, the builders cannot be defined yet,
-# because they derive from the classes above. So they are registered here.
-register_with_tfds()

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fgbg.depth_models import load_depth_model
+from fgbg.depth_models.model import load_depth_model
 from fgbg.random_bits import random_words, uniform_integers
 from training.metrics import Map, contrast, pearson, spearman, vertical_ramp
 from training.sources import Pool, split_pictures

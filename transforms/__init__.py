@@ -13,7 +13,7 @@
 
 from fgbg.companions import CompanionShard
 from fgbg.cross_product import CrossProduct, ShardLayout, Split, make_splits
-from fgbg.depth_models import DepthModel, load_depth_model
+from fgbg.depth_models.model import DepthModel, load_depth_model
 from fgbg.documents import DatasetMetadata
 from fgbg.errors import InputError, RunError
 from fgbg.shard_files import DatasetFiles, ShardSummary

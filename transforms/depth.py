@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.utils.shared import Shared
 
-from fgbg.depth_models import DepthModel, depth_model_fingerprint, load_depth_model
 from fgbg.depth_models.environment import check_switches, fix_environment
+from fgbg.depth_models.model import DepthModel, depth_model_fingerprint, load_depth_model
 from fgbg.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
 from fgbg.images import Pixels
 from transforms.compositing import ExampleBatch

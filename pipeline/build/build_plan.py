@@ -12,15 +12,15 @@ from typing import Any
 from fgbg.card.card import CARD_FILES
 from fgbg.claims import Claim, Wording
 from fgbg.cross_product import CrossProduct, ShardLayout, held_out_pictures
-from fgbg.depth_models.locate import MODEL_NAMES
+from fgbg.depth_models.catalogue import MODEL_NAMES
 from fgbg.documents import METADATA_FILES, DatasetMetadata, fingerprint, rehearse_metadata
 from fgbg.errors import InputError
 from fgbg.features import Labels, Schema
 from fgbg.naming import printable
-from fgbg.settings import FORMAT, LOSSLESS
+from fgbg.settings import FORMAT, LOSSLESS, NO_DEPTH
 from fgbg.shard_files import DatasetFiles
 from pipeline import __version__
-from pipeline.options import NO_DEPTH, BuildOptions
+from pipeline.build.options import BuildOptions
 from transforms import inputs
 from transforms.assets import AssetPaths
 from transforms.depth import DepthSettings

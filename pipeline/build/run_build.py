@@ -12,18 +12,19 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from tqdm import tqdm
 
 from fgbg import filesystems
+from fgbg.depth_models.catalogue import MODEL_NAMES
 from fgbg.depth_models.engine import THREADS_VARIABLE, is_small
-from fgbg.depth_models.locate import MODEL_NAMES
 from fgbg.errors import InputError, RunError
 from fgbg.formatting import format_bytes
+from fgbg.settings import NO_DEPTH
 from pipeline.build import graph, resume
 from pipeline.build.build_plan import BuildPlan, make_plan
 from pipeline.build.free_space import describe_lack_of_space, expected_bytes
+from pipeline.build.options import BuildOptions
 from pipeline.build.resume import Work, open_dataset, opened_dataset
 from pipeline.common.console import quiet_libraries
 from pipeline.common.progress import shown_progress
 from pipeline.common.runner import beam_options, is_dataflow, is_dry_run, is_local, made_pipeline, submit, told_failures
-from pipeline.options import NO_DEPTH, BuildOptions
 from transforms.finding import FinishedExamples
 
 
@@ -34,7 +35,7 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
         InputError: wrong use or bad inputs; nothing was written.
         RunError: the build stopped; finished shards are kept.
     """
-    pipeline_options = beam_options(beam_flags)
+    pipeline_options = beam_options(beam_flags, "build", BuildOptions)
     if is_dry_run(pipeline_options):
         translate_job(options, pipeline_options)
         print("The job was translated and not started (--dry_run): nothing was made.")

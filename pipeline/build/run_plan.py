@@ -16,17 +16,17 @@ from apache_beam.options.pipeline_options import (
 )
 from tqdm import tqdm
 
-from fgbg.depth_models import depth_model_operations
+from fgbg.depth_models.model import depth_model_operations
 from fgbg.formatting import format_bytes
 from fgbg.images import Pixels
 from fgbg.records import Value, serialize_record
 from pipeline.build.build_plan import BuildPlan
 from pipeline.build.dataflow_estimate import Fleet, Job, describe_fleet, estimate_fleet, make_fleet, service_accelerator
 from pipeline.build.free_space import RECORD_FRAME, describe_lack_of_space, sample_placements
+from pipeline.build.options import BuildOptions
 from pipeline.build.run_build import checked_plan, share_processors
 from pipeline.common.console import quiet_libraries
 from pipeline.common.runner import beam_options, is_dataflow
-from pipeline.options import BuildOptions
 from transforms.assets import Assets, decoded_again
 from transforms.compositing import composite_batch
 from transforms.depth import predict_depth
@@ -66,7 +66,7 @@ def run_plan(options: BuildOptions, beam_flags: Sequence[str]) -> None:
     Raises:
         InputError: wrong use or bad inputs.
     """
-    pipeline_options = beam_options(beam_flags)
+    pipeline_options = beam_options(beam_flags, "plan", BuildOptions)
     fleet = requested_fleet(options, pipeline_options)
     plan = checked_plan(options)
     share_processors(plan, pipeline_options)

@@ -17,9 +17,10 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineResult
 
+from fgbg import filesystems
 from fgbg.errors import InputError, RunError
+from pipeline.common.flags import OneSentenceParser, describe_unknown, flags_of
 from pipeline.common.local_runner import LocalRunner
-from pipeline.options import OneSentenceParser, describe_unknown, flags_of
 
 _LOCAL_RUNNER = "FnApiRunner"
 # All others are passed through: those that lack something say so themselves.
@@ -38,12 +39,13 @@ class _BeamParser(OneSentenceParser, _BeamArgumentParser):
     """Beam's own parser, for flags that are values known at run time only, with our errors."""
 
 
-def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOptions:
+def beam_options(flags: Sequence[str], command: str, own_flags: type) -> PipelineOptions:
     """Beam's own options from the flags that are not ours; the local runner with a worker per core by default.
 
     Args:
         flags: what `parse` left.
         command: whose flags they were.
+        own_flags: the dataclass of the command's own flags.
 
     Raises:
         InputError: Beam does not know a flag either, or the runner is refused.
@@ -53,11 +55,13 @@ def beam_options(flags: Sequence[str], command: str = "build") -> PipelineOption
         kind._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(flags))
     if unknown:
-        ours = [option for action in flags_of(command) for option in action.option_strings]
+        ours = [f"--{name}" for name, flag in flags_of(own_flags).items() if not flag.positional]
         theirs = [option for action in parser._actions for option in action.option_strings]
         hint = describe_unknown(unknown, command, [*ours, *theirs])
         raise InputError(f"Neither this program nor Apache Beam knows {unknown[0]}; {hint}")
-    return complete_beam_options(PipelineOptions(list(flags)), all_cores=command in ("verify", "report"))
+    options = PipelineOptions(list(flags))
+    filesystems.use_options(options)
+    return complete_beam_options(options, all_cores=command in ("verify", "report"))
 
 
 def complete_beam_options(options: PipelineOptions, *, all_cores: bool = False) -> PipelineOptions:

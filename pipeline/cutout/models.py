@@ -14,22 +14,7 @@ from PIL import Image
 from fgbg.errors import InputError, RunError
 from fgbg.images import Pixels
 from pipeline.cutout.matting import SOLID, Alpha
-
-GRABCUT = "grabcut"
-
-# The models of rembg that need only a name, run locally, and have a licence that permits any use.
-NETWORKS = (
-    "u2netp",
-    "u2net",
-    "u2net_human_seg",
-    "silueta",
-    "isnet-general-use",
-    "isnet-anime",
-    "birefnet-general",
-    "birefnet-general-lite",
-    "birefnet-portrait",
-)
-MODELS = (*NETWORKS, GRABCUT)
+from pipeline.cutout.options import GRABCUT
 
 # For larger pictures, GrabCut takes seconds and is not more accurate.
 _GRABCUT_SIDE = 400

@@ -31,7 +31,7 @@ from pipeline.common.runner import beam_options, is_local, made_pipeline, submit
 from pipeline.cutout.cut_out import THUMBNAIL, CutOutPhotos, CutoutSettings
 from pipeline.cutout.files import CutoutFiles, Photo, Record
 from pipeline.cutout.models import network_sha256
-from pipeline.options import CutoutOptions
+from pipeline.cutout.options import CutoutOptions
 from transforms.inputs import BadInput, find_overlap, find_pictures
 
 # Beside the cut-outs, in the folder that `build` passes over.
@@ -58,7 +58,7 @@ def run_cutout(options: CutoutOptions, beam_flags: Sequence[str]) -> None:
         InputError: wrong use, or photographs that cannot be used; the others are cut out nevertheless.
         RunError: the run stopped; finished cut-outs are kept.
     """
-    pipeline_options = beam_options(beam_flags, "cutout")
+    pipeline_options = beam_options(beam_flags, "cutout", CutoutOptions)
     _refuse_missing_packages()
     _refuse_overlap(options)
     found, unlisted = find_pictures(options.photos, "--photos")

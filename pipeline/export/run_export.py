@@ -22,15 +22,16 @@ from fgbg.errors import InputError, RunError
 from fgbg.finished import FinishedDataset, StoredShard, open_finished, read_statistics, refuse_incomplete
 from pipeline.build.resume import refuse_claimed, shard_sizes
 from pipeline.common.console import quiet_libraries
+from pipeline.common.flags import describe_unknown, flags_of
 from pipeline.common.progress import shown_progress
 from pipeline.export.archives import ArchiveStore
 from pipeline.export.journal import Journal
 from pipeline.export.names import PictureNames
+from pipeline.export.options import ExportOptions
 from pipeline.export.parts import PartWriter, make_parts
 from pipeline.export.readme import README, describe
 from pipeline.export.stores import FileStore, OutputFolder, Store
 from pipeline.export.tables import CocoTable, LabelsTable, Table, lines_of
-from pipeline.options import ExportOptions, describe_unknown, flags_of
 
 # In the output: what is there when everything is, and what exists only before that.
 _FINISHED = "export.json"

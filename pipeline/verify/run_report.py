@@ -15,7 +15,7 @@ from fgbg.stored_pictures import DecodeError
 from pipeline.build.resume import refuse_claimed
 from pipeline.common.console import quiet_libraries
 from pipeline.common.runner import beam_options, is_local, made_pipeline
-from pipeline.options import ReportOptions, VerifyOptions
+from pipeline.verify.options import ReportOptions, VerifyOptions
 from pipeline.verify.run_verify import scratch_folder
 from pipeline.verify.verdict import Verdict
 from pipeline.verify.verification import open_verification
@@ -42,7 +42,7 @@ def run_report(options: ReportOptions, beam_flags: Sequence[str]) -> None:
             statistics = _computed_again(options.directory, beam_flags)
             files.write("statistics.json", to_json(statistics))
         else:
-            beam_options(beam_flags, "report")
+            beam_options(beam_flags, "report", ReportOptions)
             statistics = read_statistics(dataset)
         with quiet_libraries():
             _write(dataset, statistics)
@@ -64,7 +64,7 @@ def _write(dataset: FinishedDataset, statistics: dict[str, Any]) -> None:
 
 def _computed_again(directory: str, beam_flags: Sequence[str]) -> dict[str, Any]:
     """The statistics, from all shards, which have to be right for it."""
-    pipeline_options = beam_options(beam_flags, "report")
+    pipeline_options = beam_options(beam_flags, "report", ReportOptions)
     with made_pipeline(pipeline_options) as pipeline, scratch_folder(pipeline_options) as scratch:
         verification = open_verification(directory, scratch, depth_model=None)
         verdict = Verdict(directory)

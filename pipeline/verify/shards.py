@@ -14,7 +14,7 @@ from apache_beam.utils.shared import Shared
 
 from fgbg import filesystems
 from fgbg.cross_product import Ids
-from fgbg.depth_models import DepthModel
+from fgbg.depth_models.model import DepthModel
 from fgbg.finished import StoredShard
 from fgbg.images import Pixels
 from fgbg.records import WrongRecordError

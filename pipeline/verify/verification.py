@@ -22,12 +22,12 @@ from pipeline.build.build_plan import made_with
 from pipeline.build.resume import refuse_claimed, shard_sizes
 from pipeline.common.progress import shown_progress
 from pipeline.common.runner import is_local, submit, told_failures
-from pipeline.options import VerifyOptions
 from pipeline.verify.companions import CompanionCheck, CompanionReport, UnpackedPictures, check_inputs
 from pipeline.verify.depth import DepthSample, depth_sample
 from pipeline.verify.documents import ExpectedShard, check_manifest, check_presence, check_statistics, check_tfds_file
 from pipeline.verify.examples import ExampleRules
 from pipeline.verify.faults import Fault
+from pipeline.verify.options import VerifyOptions
 from pipeline.verify.shards import ShardCheck, ShardReport, VerifyShards, report_path
 from pipeline.verify.verdict import Verdict, common_picture
 from transforms.recipe import Recipe, make_recipe

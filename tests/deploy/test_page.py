@@ -10,8 +10,9 @@ import pytest
 
 from deploy.make_metadata import METADATA
 from pipeline.build.dataflow_estimate import Job, estimate_fleet, make_fleet
+from pipeline.build.options import BuildOptions
 from pipeline.common.runner import beam_options
-from pipeline.options import parse
+from pipeline.parser import COMMANDS, parse
 from transforms.assets import decoded_again
 
 PAGE = METADATA.with_name("README.md")
@@ -49,7 +50,7 @@ def test_page_sets_the_variables_that_it_uses() -> None:
 @pytest.mark.parametrize("words", commands("fgbg "), ids=lambda words: " ".join(words[1:2]))
 def test_every_flag_is_known(words: list[str]) -> None:
     command, options, beam_flags = parse(words[1:])
-    beam = beam_options(beam_flags, command).get_all_options()
+    beam = beam_options(beam_flags, command, COMMANDS[command].options).get_all_options()
     assert beam["runner"] == "DataflowRunner"
     if command == "build":
         assert options.data_dir == "gs://my-bucket/data"
@@ -68,7 +69,7 @@ def test_gpu_workers_have_one_process_and_the_gpu_image() -> None:
     kinds = []
     for words in commands("fgbg build"):
         _, options, beam_flags = parse(words[1:])
-        beam = beam_options(beam_flags).get_all_options()
+        beam = beam_options(beam_flags, "build", BuildOptions).get_all_options()
         services = beam["dataflow_service_options"] or []
         hints, service = bool(options.accelerator), any("worker_accelerator" in option for option in services)
         on_gpu = hints or service

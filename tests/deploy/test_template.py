@@ -12,7 +12,9 @@ import pytest
 from deploy import launch
 from deploy.make_metadata import METADATA, make_metadata
 from fgbg.errors import InputError
-from pipeline.options import BuildOptions, add_build_flags, parse
+from pipeline.build.options import BuildOptions
+from pipeline.common.flags import add_flags
+from pipeline.parser import parse
 
 # TemplateMetadata and ParameterMetadata as in the REST reference of Dataflow, v1b3. Other fields are errors.
 PARAMETER_TYPES = ("TEXT", "GCS_READ_FOLDER", "GCS_WRITE_FOLDER", "BOOLEAN", "ENUM", "NUMBER")
@@ -98,7 +100,7 @@ TEXTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def flags() -> dict[str, argparse.Action]:
     parser = argparse.ArgumentParser(add_help=False)
-    add_build_flags(parser)
+    add_flags(parser, BuildOptions)
     return {action.dest: action for action in parser._actions}
 
 

@@ -18,10 +18,12 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from PIL import Image
 
-from pipeline import __version__, commands, options
+from pipeline import __version__, commands
 from pipeline.build import resume
+from pipeline.build.options import BuildOptions
 from pipeline.cli import main
 from pipeline.common.runner import beam_options, is_local
+from pipeline.parser import parse
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     NAME,
@@ -312,7 +314,7 @@ def test_version() -> None:
 
 
 def test_version_with_a_value_is_that_of_the_dataset() -> None:
-    assert options.parse(["--version", "2.0.0", "--data_dir=a"])[1].version == "2.0.0"
+    assert parse(["--version", "2.0.0", "--data_dir=a"])[1].version == "2.0.0"
 
 
 def test_a_terminal_that_cannot_show_a_name(inputs: Inputs, tmp_path: Path) -> None:
@@ -348,7 +350,7 @@ def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypa
 
 @pytest.mark.parametrize("arguments", [[], ["--seed=3"], ["build", "--seed=3"]])
 def test_build_is_the_command_if_none_is_named(arguments: list[str]) -> None:
-    command, values, beam_flags = options.parse(arguments)
+    command, values, beam_flags = parse(arguments)
     assert command == "build"
     assert values.seed == (3 if arguments else 0)
     assert beam_flags == []
@@ -358,9 +360,9 @@ def test_build_is_the_command_if_none_is_named(arguments: list[str]) -> None:
 
 def test_beam_flags_pass_through() -> None:
     flags = ["--runner=DataflowRunner", "--project=p", "--region", "europe-west4", "--temp_location=gs://bucket/tmp"]
-    command, _, beam_flags = options.parse(["build", "--seed=3", *flags, "--experiments=one", "--experiments=two"])
+    command, _, beam_flags = parse(["build", "--seed=3", *flags, "--experiments=one", "--experiments=two"])
     assert command == "build"
-    given = beam_options(beam_flags).get_all_options()
+    given = beam_options(beam_flags, "build", BuildOptions).get_all_options()
     assert given["runner"] == "DataflowRunner"
     assert given["project"] == "p"
     assert given["region"] == "europe-west4"
@@ -370,7 +372,7 @@ def test_beam_flags_pass_through() -> None:
 
 @pytest.mark.parametrize("flags", [[], ["--runner=DirectRunner"], ["--runner", "direct"]])
 def test_the_local_runner_uses_threads(flags: list[str]) -> None:
-    given = beam_options(flags)
+    given = beam_options(flags, "build", BuildOptions)
     assert is_local(given)
     assert given.get_all_options()["runner"] == "FnApiRunner"
     assert given.get_all_options()["direct_running_mode"] == "multi_threading"

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
-from fgbg.depth_models import load_depth_model
+from fgbg.depth_models.model import load_depth_model
 from pipeline.build.build_plan import BuildPlan, make_plan
-from pipeline.options import parse
+from pipeline.parser import parse
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import NAME, Inputs, build, dataset_folder, draw_inputs, read_examples, shard_files
 from transforms.pictures import load_background, load_foreground, resize_cutout

@@ -8,7 +8,7 @@ import pytest
 from pipeline.build import graph, resume
 from pipeline.build.build_plan import make_plan
 from pipeline.build.resume import open_dataset
-from pipeline.options import parse
+from pipeline.parser import parse
 from tests.end_to_end.helpers import Inputs, dataset_folder, draw_inputs, shard_files
 
 

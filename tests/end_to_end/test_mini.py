@@ -10,14 +10,16 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from fgbg.depth_models import DepthModel, load_depth_model
+from fgbg.depth_models.catalogue import BUNDLED_MODELS
 from fgbg.depth_models.engine import THREADS_VARIABLE
-from fgbg.depth_models.locate import BUNDLED_MODELS
+from fgbg.depth_models.model import DepthModel, load_depth_model
 from fgbg.records import parse_record, read_records
-from pipeline import commands, options
+from pipeline import commands
 from pipeline.build.build_plan import make_plan
+from pipeline.build.options import BuildOptions
 from pipeline.build.run_build import share_processors
 from pipeline.common.runner import beam_options
+from pipeline.parser import parse
 from tests.end_to_end.helpers import dataset_folder, draw_inputs, shard_files
 from training.metrics import contrast, spearman, vertical_ramp
 from training.synthesis import region_map
@@ -49,8 +51,8 @@ def rows(data_dir: Path) -> list[dict]:
 
 
 def test_it_is_the_default() -> None:
-    assert options.parse(["build"])[1].depth_model == "mini"
-    assert options.parse(["plan"])[1].depth_model == "mini"
+    assert parse(["build"])[1].depth_model == "mini"
+    assert parse(["plan"])[1].depth_model == "mini"
 
 
 def test_it_is_small_relative_and_needs_no_folder(mini: DepthModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +117,6 @@ def test_local_workers_share_processors_for_small_pictures(
     flags: list[str], beam_flags: list[str], threads: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", {name: text for name, text in os.environ.items() if name != THREADS_VARIABLE})
-    _, build_options, _ = options.parse(["build", f"--data_dir={tmp_path}", "--placements=1", *flags])
-    share_processors(make_plan(build_options), beam_options(beam_flags))
+    _, build_options, _ = parse(["build", f"--data_dir={tmp_path}", "--placements=1", *flags])
+    share_processors(make_plan(build_options), beam_options(beam_flags, "build", BuildOptions))
     assert os.environ.get(THREADS_VARIABLE) == threads

@@ -23,7 +23,8 @@ from fgbg.errors import RunError
 from fgbg.shard_files import ShardSummary, write_shard
 from pipeline.build import build_plan, resume, run_build
 from pipeline.build.build_plan import BuildPlan, make_plan
-from pipeline.options import BuildOptions, parse
+from pipeline.build.options import BuildOptions
+from pipeline.parser import parse
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
     LOOPBACK,

@@ -10,8 +10,9 @@ from apache_beam.runners.job.utils import struct_to_dict
 from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from fgbg.errors import InputError
-from pipeline import options
+from pipeline.build.options import BuildOptions
 from pipeline.common.runner import beam_options, is_local
+from pipeline.parser import parse
 from tests.end_to_end.helpers import Inputs, build, shard_files
 
 SERVICES = (
@@ -84,10 +85,10 @@ def test_flags_are_passed_through_unchanged(given: dict[str, Any]) -> None:
     for name, value in given.items():
         values = value if isinstance(value, list) else [value]
         flags += [f"--{name}" if one is True else f"--{name}={one}" for one in values]
-    _, ours, left = options.parse(["build", "--seed=3", *flags])
+    _, ours, left = parse(["build", "--seed=3", *flags])
     assert (ours.seed, left) == (3, flags)
     before = PipelineOptions(flags).get_all_options()
-    after = beam_options(left)
+    after = beam_options(left, "build", BuildOptions)
     assert after.get_all_options() == before
     assert {name: before[name] for name in given} == given
     assert not is_local(after)
@@ -106,7 +107,7 @@ def test_flags_are_passed_through_unchanged(given: dict[str, Any]) -> None:
 )
 def test_runners_that_are_refused(runner: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        beam_options([f"--runner={runner}"])
+        beam_options([f"--runner={runner}"], "build", BuildOptions)
 
 
 def test_a_runner_that_cannot_take_the_job_is_told_in_one_sentence(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fgbg.errors import InputError
 from fgbg.random_bits import random_words, shuffled_indices, uniform_integers
-from pipeline.options import parse
+from pipeline.parser import parse
 
 seeds = st.integers(0, 2**64 - 1)
 counters = st.lists(st.integers(0, 2**62), min_size=1, max_size=20)

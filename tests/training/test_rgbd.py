@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from fgbg.depth_models import load_depth_model
+from fgbg.depth_models.model import load_depth_model
 from training.rgbd import batch, find_pairs
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fgbg.depth_models import load_depth_model
 from fgbg.depth_models.densedepth import describe_layers
 from fgbg.depth_models.images import depth_from_output
+from fgbg.depth_models.model import load_depth_model
 from tests.training.helpers import SIZE, SMALLEST
 from training.distill import Distillation, apply_colours, build_student
 from training.export import get_weights, write_weights

@@ -11,7 +11,7 @@ import pytest
 
 from fgbg.errors import InputError
 from pipeline.build.build_plan import BuildPlan, make_plan
-from pipeline.options import parse
+from pipeline.parser import parse
 from tests.pictures_helpers import Pixels, bomb, cutout, encoded, photo, write
 from transforms.inputs import check_backgrounds, check_foregrounds, find_overlap, find_pictures
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tf_keras
 
-from fgbg.depth_models import load_depth_model
 from fgbg.depth_models.densedepth import DenseDepthArchitecture, describe_layers
+from fgbg.depth_models.model import load_depth_model
 from fgbg.depth_models.weights import inspect_weights, read_weights
 from tests.fgbg.depth_models.helpers import random_weights
 from tests.fgbg.depth_models.legacy_reference import build_legacy_model, legacy_output, write_legacy_file

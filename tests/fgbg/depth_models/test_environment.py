@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fgbg.depth_models import environment, load_depth_model
 from fgbg.depth_models.environment import check_backend, check_switches, fix_environment
+from fgbg.depth_models.model import environment, load_depth_model
 from fgbg.errors import InputError
 from tests.fgbg.depth_models.helpers import write_random_weights
 from transforms.depth import DepthSettings
@@ -20,7 +20,7 @@ _PREDICT = """
 import sys
 exec(sys.argv[1])
 import numpy as np
-from fgbg.depth_models import load_depth_model
+from fgbg.depth_models.model import load_depth_model
 images = np.random.default_rng(0).integers(0, 256, (3, 70, 90, 3), np.uint8)
 for precision in ("float32", "bfloat16"):
     model = load_depth_model(sys.argv[2], input_size=(96, 64), batch_size=2, precision=precision)

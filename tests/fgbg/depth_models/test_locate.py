@@ -9,8 +9,10 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 
-from fgbg.depth_models import depth_model_fingerprint, locate
-from fgbg.depth_models.locate import PUBLISHED_MODELS, PublishedModel, locate_weights, open_weights
+from fgbg.depth_models import locate
+from fgbg.depth_models.catalogue import PUBLISHED_MODELS, PublishedModel
+from fgbg.depth_models.locate import locate_weights, open_weights
+from fgbg.depth_models.model import depth_model_fingerprint
 from fgbg.errors import InputError
 from tests.fgbg.depth_models.helpers import write_random_weights
 from tests.pictures_helpers import without_home

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 
-from fgbg.depth_models import DepthModel, depth_model_fingerprint, depth_model_kind, load_depth_model, model
+from fgbg.depth_models import model
 from fgbg.depth_models.densedepth import DenseDepthArchitecture
 from fgbg.depth_models.engine import THREADS_VARIABLE, Engine
 from fgbg.depth_models.images import bilinear_weights, depth_from_output, resize_depth, resize_pictures
+from fgbg.depth_models.model import DepthModel, depth_model_fingerprint, depth_model_kind, load_depth_model
 from fgbg.errors import InputError, RunError
 from tests.fgbg.depth_models.helpers import write_random_weights
 
@@ -293,7 +294,7 @@ def test_memory_stays_below_two_gigabytes(tmp_path: Path, engine: str) -> None:
 import numpy as np
 from pathlib import Path
 from typing import Any
-from fgbg.depth_models import load_depth_model
+from fgbg.depth_models.model import load_depth_model
 load_depth_model({str(path)!r}, engine={engine!r}).predict(np.zeros((3, 224, 224, 3), np.uint8))
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 """

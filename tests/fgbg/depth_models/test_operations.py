@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fgbg.depth_models import depth_model_operations
 from fgbg.depth_models.densedepth import DenseDepthArchitecture, Layer, describe_layers
 from fgbg.depth_models.mixing import mix_before_upsampling
+from fgbg.depth_models.model import depth_model_operations
 from fgbg.depth_models.operations import count_operations
 
 PUBLISHED = describe_layers(DenseDepthArchitecture())

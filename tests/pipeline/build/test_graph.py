@@ -11,7 +11,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from pipeline.build import build_plan, graph
 from pipeline.build.build_plan import BuildPlan, make_plan
 from pipeline.build.resume import open_dataset
-from pipeline.options import parse
+from pipeline.parser import parse
 from transforms.inputs import CheckedInputs, Picture
 
 CHAIN = ("ExpandPlacements", "CompositeExamples", "PredictDepth", "WriteShards")
