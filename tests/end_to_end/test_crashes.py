@@ -85,6 +85,7 @@ def emptied(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_build(two_pairs: Inputs, complete: Path, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     expected = content(complete)
@@ -98,6 +99,7 @@ def test_build(two_pairs: Inputs, complete: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_build_that_overwrites(two_pairs: Inputs, complete: Path, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     expected = content(complete)
@@ -123,6 +125,7 @@ def test_build_that_overwrites(two_pairs: Inputs, complete: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_what_was_overwritten_is_never_resumed(two_pairs: Inputs, complete: Path, tmp_path: Path) -> None:
     """A crash while `--overwrite` deletes, and the command run again without that flag."""
     data_dir = tmp_path / "data"
