@@ -2,7 +2,7 @@
 # make test        set up .venv, install what the tests need, and run all but the slow ones
 # make test-slow   run the slow tests
 # make check       lint, types and the fast tests: what to run before a commit
-# make lint        formatting, lint and types
+# make lint        formatting, lint, types and who may import whom
 # make lock        write the exact versions of this .venv to constraints.txt
 # make clean       delete .venv and the demo's data
 # make help        print this list
@@ -34,6 +34,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 # PyTorch is left out, with all that only it requires: which build of it fits depends on the machine.
 # Beam asks for another google-apitools from Python 3.13 on.

@@ -15,6 +15,7 @@ TEST = [
     "build>=1.2",  # with which Beam packs what it ships
     "dill>=0.3.8",  # for tfds.testing
     "hypothesis>=6.100",
+    "import-linter>=2.4",
     "jax>=0.10",  # a second Keras backend for the depth networks
     "mypy>=1.15",
     "openvino>=2025.0",

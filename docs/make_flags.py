@@ -15,19 +15,20 @@ _INTRODUCTION = """\
 
 <!-- Made by `python -m docs.make_flags`; change the flags in pipeline/*/options.py. -->
 
-`fgbg COMMAND --help` prints the same. `python -m pipeline COMMAND` is the same program. If the first argument is a flag, the
-command is `build`. `fgbg --help` lists the commands; `fgbg --version` prints the version of the program.
+`fgbg COMMAND --help` prints the same. `python -m pipeline COMMAND` is the same program. If the first argument is a
+flag, the command is `build`. `fgbg --help` lists the commands; `fgbg --version` prints the version of the program.
 
-PATH and DIR are a folder or a URI of any Beam filesystem; where pictures are read, also a glob. Flags that are not listed here
-go to Apache Beam, for example `--runner`, `--project` or `--direct_num_workers`; see [cluster.md](cluster.md)."""
+PATH and DIR are a folder or a URI of any Beam filesystem; where pictures are read, also a glob. Flags that are not
+listed here go to Apache Beam, for example `--runner`, `--project` or `--direct_num_workers`; see
+[cluster.md](cluster.md)."""
 
 # What is worth knowing about a command beside its flags.
 _NOTES = {
     "build": "Without Beam flags it runs in this process with a thread per core, at most 4."
-    " `--direct_running_mode=multi_processing --direct_num_workers=8` uses processes instead. See [inputs.md](inputs.md)"
-    " for the pictures and [depth.md](depth.md) for depth.",
-    "plan": "It takes the flags of [build](#build). With `--runner=DataflowRunner`, `--machine_type`, `--max_num_workers`"
-    " or `--accelerator` it also estimates hours and dollars; see [cluster.md](cluster.md).",
+    " `--direct_running_mode=multi_processing --direct_num_workers=8` uses processes instead. See"
+    " [inputs.md](inputs.md) for the pictures and [depth.md](depth.md) for depth.",
+    "plan": "It takes the flags of [build](#build). With `--runner=DataflowRunner`, `--machine_type`,"
+    " `--max_num_workers` or `--accelerator` it also estimates hours and dollars; see [cluster.md](cluster.md).",
     "verify": "See [verify.md](verify.md).",
     "report": "See [verify.md](verify.md).",
     "export": "It runs on the local machine and takes no Beam flags. See [export.md](export.md).",

@@ -87,6 +87,10 @@ def open_weights(path: str) -> Iterator[Path]:
     # Beam takes seconds to import and is of no use for a local file.
     from apache_beam.io.filesystems import FileSystems
 
+    from fgbg import filesystems
+
+    filesystems.require_known_scheme(path)
+
     with tempfile.TemporaryDirectory(prefix="fgbg-weights-") as folder:
         local = Path(folder) / "weights.h5"
         try:

@@ -54,7 +54,7 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
         RunError: the export stopped; finished parts are kept.
     """
     if other_flags:
-        known = [option for action in flags_of("export") for option in action.option_strings]
+        known = [f"--{name}" for name, flag in flags_of(ExportOptions).items() if not flag.positional]
         raise InputError(f"`export` does not know {other_flags[0]}; {describe_unknown(other_flags, 'export', known)}")
     if options.format == "coco" and importlib.util.find_spec("pycocotools") is None:
         raise InputError("--format coco needs pycocotools; install it with: pip install 'fgbg-depth[coco]'")

@@ -68,7 +68,7 @@ def _computed_again(directory: str, beam_flags: Sequence[str]) -> dict[str, Any]
     with made_pipeline(pipeline_options) as pipeline, scratch_folder(pipeline_options) as scratch:
         verification = open_verification(directory, scratch, depth_model=None)
         verdict = Verdict(directory)
-        nothing_more = VerifyOptions(directory, backgrounds=None, foregrounds=None, depth_model=None)
+        nothing_more = VerifyOptions(directory=directory)
         with quiet_libraries() if is_local(pipeline_options) else nullcontext(sys.stderr) as terminal:
             summary = verification.read_again(verdict, nothing_more, pipeline, terminal)
         if summary is None:

@@ -12,13 +12,14 @@ from pipeline.common import flag_types
 from tests.fuzz.mutations import fuzz
 
 PARSERS: dict[str, Callable[[str], Any]] = {
-    "whole": flag_types.whole(1),
-    "bounded": flag_types.whole(0, 2**64 - 1),
+    "integer": flag_types.integer(1),
+    "bounded": flag_types.integer(0, 2**64 - 1),
     **{
         parser.__name__: parser
         for parser in (
             flag_types.local_output,
-            flag_types.path,
+            flag_types.input_path,
+            flag_types.depth_model,
             flag_types.fraction,
             flag_types.scale,
             flag_types.number,

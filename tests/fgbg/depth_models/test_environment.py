@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fgbg.depth_models import environment
 from fgbg.depth_models.environment import check_backend, check_switches, fix_environment
-from fgbg.depth_models.model import environment, load_depth_model
+from fgbg.depth_models.model import load_depth_model
 from fgbg.errors import InputError
 from tests.fgbg.depth_models.helpers import write_random_weights
 from transforms.depth import DepthSettings

@@ -23,7 +23,7 @@ from pipeline.common import flag_types
         (flag_types.version, "1" * 5000 + ".0.0"),
         (flag_types.dataset_name, "a" * 5000),
         (flag_types.dataset_name, "a/../../b"),
-        (flag_types.whole(1), "1" * 5000),
+        (flag_types.integer(1), "1" * 5000),
         (flag_types.fraction, "nan"),
         (flag_types.scale, "nan,nan"),
     ],

@@ -15,6 +15,7 @@ from pipeline.cutout import matting, models
 from pipeline.cutout.cut_out import cut_out, load_photo
 from pipeline.cutout.files import CutoutFiles, Record
 from pipeline.cutout.matting import Alpha, assemble, clean_alpha, estimate_colours, refine_alpha
+from pipeline.cutout.options import NETWORKS
 from pipeline.cutout.review import NOTHING_FOUND, review_flags
 from tests.pictures_helpers import cutout, encoded, photo, without_home
 from transforms.pictures import PictureError
@@ -342,7 +343,7 @@ def test_grabcut_accepts_tiny_and_uniform_pictures(size: tuple[int, int]) -> Non
     assert alpha.max() <= 1
 
 
-@pytest.mark.parametrize("name", models.NETWORKS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_networks_are_models_of_rembg_that_run_locally(name: str) -> None:
     network = models._session_class(name)
     assert network.name() == name
