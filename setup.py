@@ -39,7 +39,7 @@ BENCHMARK = ["openvino>=2025.0", "psutil>=6", "scikit-image>=0.26"]
 
 setup(
     name="fgbg-depth",
-    version=re.findall(r'__version__ = "(.+)"', HERE.joinpath("pipeline", "__init__.py").read_text())[0],
+    version=re.findall(r'__version__ = "(.+)"', HERE.joinpath("fgbg", "__init__.py").read_text())[0],
     description="Datasets of foregrounds composited over backgrounds, with exact masks and depth maps, by Apache Beam",
     long_description=HERE.joinpath("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -17,7 +17,7 @@ from pipeline.build.options import BuildOptions
 from pipeline.build.resume import opened_dataset
 from pipeline.build.run_build import announce, refuse_unreachable
 from pipeline.common.flags import flags_of
-from pipeline.common.runner import beam_options, made_pipeline, submit
+from pipeline.common.runner import beam_options, new_pipeline, submit
 from pipeline.parser import parse
 
 
@@ -45,7 +45,7 @@ def launch(arguments: Sequence[str]) -> None:
     _, values, beam_flags = parse(["build", *as_command_line(arguments)])
     pipeline_options = beam_options(beam_flags, "build", BuildOptions)
     refuse_unreachable(values, pipeline_options)
-    with made_pipeline(pipeline_options) as pipeline:
+    with new_pipeline(pipeline_options) as pipeline:
         plan = make_plan(values)
         with opened_dataset(plan) as work:
             if work.complete:

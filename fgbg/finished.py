@@ -9,13 +9,14 @@ import numpy as np
 
 from fgbg import filesystems
 from fgbg.checked_json import read_json
+from fgbg.claims import is_claimed
 from fgbg.companions import OVERSAMPLING, SPLIT
 from fgbg.errors import InputError
 from fgbg.features import Labels
 from fgbg.manifest import COMPANIONS, read_manifest, shard_differences
 from fgbg.records import RecordForm, companion_form, example_form
 from fgbg.settings import LOSSLESS
-from fgbg.shard_files import DatasetFiles
+from fgbg.shard_files import WORK_FOLDER, DatasetFiles
 from fgbg.statistics_document import check_statistics_document
 from fgbg.stored_pictures import PictureForm
 from fgbg.stored_shards import read_fields
@@ -225,3 +226,16 @@ def _described(directory: str, manifest: dict[str, Any]) -> FinishedDataset:
         depth_meaning=manifest["depth_meaning"],
         manifest=manifest,
     )
+
+
+def refuse_claimed(directory: str) -> None:
+    """Make sure that no build of a dataset has begun and not ended.
+
+    Raises:
+        InputError: one has.
+    """
+    if is_claimed(filesystems.join(directory, WORK_FOLDER)):
+        raise InputError(
+            f"{directory} is not finished; run the same `build` command again, which resumes it, and this command after"
+            " that."
+        )

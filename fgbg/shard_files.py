@@ -294,3 +294,8 @@ def read_summary(files: DatasetFiles, shard_name: str, size: int) -> ShardSummar
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return summary if fits else None
+
+
+def shard_sizes(files: DatasetFiles) -> dict[str, int]:
+    """Name -> bytes of every finished shard of a dataset."""
+    return filesystems.list_prefix(files.directory, f"{files.name}-")

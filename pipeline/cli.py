@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from pipeline import __version__
+from fgbg import __version__
 
 _INTERRUPTED = 1
 _WRONG_SYSTEM = 2

@@ -119,16 +119,16 @@ class Assets:
         return cv2.flip(plain, 1) if flipped else plain
 
 
-def decoded_again(
+def expected_cache_misses(
     *, backgrounds: int, background_bytes: float, cutouts: int, cutout_bytes: float, memory: int = PICTURE_MEMORY
 ) -> float:
     """How many of an example's two pictures a process decodes again, on average, since it no longer keeps them.
 
     Examples draw theirs at random, so whatever part of the pictures is kept, that part of the draws finds them.
 
-    >>> decoded_again(backgrounds=100, background_bytes=1 << 20, cutouts=100, cutout_bytes=1 << 20)
+    >>> expected_cache_misses(backgrounds=100, background_bytes=1 << 20, cutouts=100, cutout_bytes=1 << 20)
     0.0
-    >>> decoded_again(backgrounds=1024, background_bytes=1 << 20, cutouts=256, cutout_bytes=1 << 20)
+    >>> expected_cache_misses(backgrounds=1024, background_bytes=1 << 20, cutouts=256, cutout_bytes=1 << 20)
     1.25
     """
     kinds = (

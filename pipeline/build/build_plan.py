@@ -1,12 +1,9 @@
 """What a build will make, worked out before anything is written: inputs checked, shards counted, stages configured."""
 
 import itertools
-import platform
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fgbg.card.card import CARD_FILES
@@ -17,9 +14,9 @@ from fgbg.documents import METADATA_FILES, DatasetMetadata, fingerprint, rehears
 from fgbg.errors import InputError
 from fgbg.features import Labels, Schema
 from fgbg.naming import printable
+from fgbg.package_versions import package_versions
 from fgbg.settings import FORMAT, LOSSLESS, NO_DEPTH
 from fgbg.shard_files import DatasetFiles
-from pipeline import __version__
 from pipeline.build.options import BuildOptions
 from transforms import inputs
 from transforms.assets import AssetPaths
@@ -36,7 +33,6 @@ _MOST_EXAMPLES_PER_SHARD = 1000
 _FEWEST_SHARDS = 16
 _TINY_SHARD = 32
 
-_RECORDED_PACKAGES = ("apache-beam", "numpy", "opencv-python-headless", "pillow", "tensorflow", "tensorflow-datasets")
 
 # Of these another version may give other bytes of a shard: OpenCV resizes and encodes JPEG and PNG, Pillow decodes the
 # inputs, NumPy sums and rounds, TensorFlow shuffles the order of examples. Beam only hands shards around, and TFDS only
@@ -151,7 +147,7 @@ class BuildPlan:
             "inputs": {"backgrounds": _identities(self.backgrounds), "foregrounds": _identities(self.foregrounds)},
         }
         held_out = [picture.label for picture in self.held_out]
-        recorded = made_with(*self._used_packages)
+        recorded = package_versions(*self._used_packages)
         return {"fingerprint": fingerprint(content), **content, "held_out": held_out, "made_with": recorded}
 
     @property
@@ -225,21 +221,6 @@ def make_plan(options: BuildOptions, on_checked: Callable[[], None] = lambda: No
     _refuse_leaks(plan)
     rehearse_metadata(plan.metadata, {split.name: split.size for split in plan.layout.splits})
     return plan
-
-
-def made_with(*used: str) -> dict[str, str]:
-    """Versions of this program and of the packages that bytes can depend on, and the kind of machine.
-
-    The manifest records them. The program's own version decides no bytes: the format does.
-
-    Args:
-        *used: packages that only some datasets need.
-    """
-    versions = {package: version(package) for package in _RECORDED_PACKAGES}
-    for package in used:
-        with suppress(PackageNotFoundError):  # what an engine needs is another's error to report
-            versions[package] = version(package)
-    return {"fgbg-depth": __version__, **versions, "machine": platform.machine()}
 
 
 def default_examples_per_shard(examples: int, image_size: int, depth_bits: int) -> int:

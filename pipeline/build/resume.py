@@ -9,7 +9,7 @@ from fgbg import filesystems
 from fgbg.claims import is_claimed
 from fgbg.companions import CompanionShard, companion_shards
 from fgbg.errors import InputError
-from fgbg.shard_files import WORK_FOLDER, DatasetFiles
+from fgbg.shard_files import DatasetFiles, shard_sizes
 from pipeline.build.build_plan import WORDING, BuildPlan
 from transforms.finding import FinishedExamples, ShardSpan, shard_spans
 
@@ -96,19 +96,6 @@ def is_complete(plan: BuildPlan) -> bool:
         return False
 
 
-def refuse_claimed(directory: str) -> None:
-    """Make sure that no build of a dataset has begun and not ended.
-
-    Raises:
-        InputError: one has.
-    """
-    if is_claimed(filesystems.join(directory, WORK_FOLDER)):
-        raise InputError(
-            f"{directory} is not finished; run the same `build` command again, which resumes it, and this command after"
-            " that."
-        )
-
-
 def close_dataset(all_files: Sequence[DatasetFiles]) -> None:
     """Delete what is needed only while the dataset is being made, unless another configuration has claimed it.
 
@@ -119,11 +106,6 @@ def close_dataset(all_files: Sequence[DatasetFiles]) -> None:
     claim = all_files[0].claim
     if claim is None or claim.release():
         _delete_work(all_files)
-
-
-def shard_sizes(files: DatasetFiles) -> dict[str, int]:
-    """Name -> bytes of every finished shard of a dataset."""
-    return filesystems.list_prefix(files.directory, f"{files.name}-")
 
 
 def _work(plan: BuildPlan, *, finished_examples: int) -> Work:

@@ -23,8 +23,16 @@ from pipeline.build.free_space import describe_lack_of_space, expected_bytes
 from pipeline.build.options import BuildOptions
 from pipeline.build.resume import Work, open_dataset, opened_dataset
 from pipeline.common.console import quiet_libraries
-from pipeline.common.progress import shown_progress
-from pipeline.common.runner import beam_options, is_dataflow, is_dry_run, is_local, made_pipeline, submit, told_failures
+from pipeline.common.progress import progress_bar
+from pipeline.common.runner import (
+    beam_options,
+    is_dataflow,
+    is_dry_run,
+    is_local,
+    new_pipeline,
+    report_failures,
+    submit,
+)
 from transforms.finding import FinishedExamples
 
 
@@ -56,7 +64,7 @@ def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions, *, o
         RunError: the build stopped; finished shards are kept.
     """
     refuse_unreachable(options, pipeline_options)
-    with made_pipeline(pipeline_options) as pipeline:
+    with new_pipeline(pipeline_options) as pipeline:
         plan = checked_plan(options)
         with opened_dataset(plan) as work:
             if work.complete:
@@ -89,7 +97,7 @@ def translate_job(options: BuildOptions, pipeline_options: PipelineOptions) -> N
         RunError: Beam cannot make the job.
     """
     refuse_unreachable(options, pipeline_options)
-    with made_pipeline(pipeline_options) as pipeline:
+    with new_pipeline(pipeline_options) as pipeline:
         plan = checked_plan(options)
         work = open_dataset(plan, only_look=True)
         announce(plan, work)
@@ -162,8 +170,8 @@ def run_pipeline(plan: BuildPlan, work: Work, pipeline: beam.Pipeline) -> None:
     with (
         # What a remote runner says, such as the address of the job, is for the user.
         quiet_libraries() if local else nullcontext(sys.stderr) as terminal,
-        told_failures(),
-        shown_progress(
+        report_failures(),
+        progress_bar(
             total=plan.layout.product.size,
             finished=work.finished_examples,
             count=FinishedExamples(plan.files, plan.layout).count,

@@ -27,7 +27,7 @@ from pipeline.build.options import BuildOptions
 from pipeline.build.run_build import checked_plan, share_processors
 from pipeline.common.console import quiet_libraries
 from pipeline.common.runner import beam_options, is_dataflow
-from transforms.assets import Assets, decoded_again
+from transforms.assets import Assets, expected_cache_misses
 from transforms.compositing import composite_batch
 from transforms.depth import predict_depth
 from transforms.encoding import encode_example
@@ -176,7 +176,7 @@ def measure_pictures(plan: BuildPlan) -> tuple[float, float]:
     backgrounds = [paths.load_background(index).nbytes for index in some(product.backgrounds)]
     cutouts = [paths.load_cutout(index).nbytes for index in some(product.foregrounds)]
     seconds = time.perf_counter() - start
-    again = decoded_again(
+    again = expected_cache_misses(
         backgrounds=product.backgrounds,
         background_bytes=float(np.mean(backgrounds)),
         cutouts=product.foregrounds,

@@ -19,7 +19,7 @@ _LINE_SECONDS = 10.0
 
 
 @contextmanager
-def shown_progress(
+def progress_bar(
     *, total: int, finished: int, count: Callable[[], int], remote: bool, file: TextIO, unit: str = "examples"
 ) -> Iterator[None]:
     """Show examples made, examples/s and time left while the block runs.

@@ -118,7 +118,7 @@ def is_dry_run(options: PipelineOptions) -> bool:
 
 
 @contextmanager
-def made_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
+def new_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     """An empty pipeline for the runner that the options name.
 
     Raises:
@@ -137,7 +137,7 @@ def made_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
 
 
 @contextmanager
-def told_failures(command: str = "build", again: str = ": it goes on from the finished shards") -> Iterator[None]:
+def report_failures(command: str = "build", again: str = ": it goes on from the finished shards") -> Iterator[None]:
     """Turn what a runner raises into the one sentence of the error that a stage raised, if it was one of ours.
 
     Args:

@@ -26,8 +26,8 @@ from fgbg.errors import InputError, RunError
 from fgbg.images import Pixels
 from fgbg.stored_pictures import DecodeError
 from pipeline.common.console import quiet_libraries
-from pipeline.common.progress import shown_progress
-from pipeline.common.runner import beam_options, is_local, made_pipeline, submit, told_failures
+from pipeline.common.progress import progress_bar
+from pipeline.common.runner import beam_options, is_local, new_pipeline, report_failures, submit
 from pipeline.cutout.cut_out import THUMBNAIL, CutOutPhotos, CutoutSettings
 from pipeline.cutout.files import CutoutFiles, Photo, Record
 from pipeline.cutout.models import network_sha256
@@ -71,7 +71,7 @@ def run_cutout(options: CutoutOptions, beam_flags: Sequence[str]) -> None:
     settings = CutoutSettings(options.model, options.objects == "largest", sha256)
     # Nothing is locked, and so made, in a folder of others.
     _refuse_others(claim)
-    with made_pipeline(pipeline_options) as pipeline, claim.locked():
+    with new_pipeline(pipeline_options) as pipeline, claim.locked():
         _take(claim)
         unfinished = _find_unfinished(files, photos)
         if unfinished:
@@ -220,8 +220,8 @@ def _run_pipeline(
     local = is_local(pipeline.options)
     with (
         quiet_libraries() if local else nullcontext(sys.stderr) as terminal,
-        told_failures("cutout", ": it goes on from the finished photographs"),
-        shown_progress(
+        report_failures("cutout", ": it goes on from the finished photographs"),
+        progress_bar(
             total=len(photos),
             finished=finished,
             count=lambda: len(files.recorded()),

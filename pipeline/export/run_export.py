@@ -19,11 +19,18 @@ from fgbg import filesystems
 from fgbg.claims import Claim, Wording
 from fgbg.documents import DESCRIPTION, fingerprint, to_json
 from fgbg.errors import InputError, RunError
-from fgbg.finished import FinishedDataset, StoredShard, open_finished, read_statistics, refuse_incomplete
-from pipeline.build.resume import refuse_claimed, shard_sizes
+from fgbg.finished import (
+    FinishedDataset,
+    StoredShard,
+    open_finished,
+    read_statistics,
+    refuse_claimed,
+    refuse_incomplete,
+)
+from fgbg.shard_files import shard_sizes
 from pipeline.common.console import quiet_libraries
 from pipeline.common.flags import describe_unknown, flags_of
-from pipeline.common.progress import shown_progress
+from pipeline.common.progress import progress_bar
 from pipeline.export.archives import ArchiveStore
 from pipeline.export.journal import Journal
 from pipeline.export.names import PictureNames
@@ -139,7 +146,7 @@ class _Export:
             closing(journal),
             quiet_libraries() as terminal,
             _told_failures(output.folder),  # what libraries said has nothing to do with a full disk
-            shown_progress(total=total, finished=finished, count=lambda: done, remote=False, file=terminal),
+            progress_bar(total=total, finished=finished, count=lambda: done, remote=False, file=terminal),
         ):
             if journal.parts == 0:
                 writer.write_companions()

@@ -10,11 +10,10 @@ from fgbg.card.card import write_card
 from fgbg.claims import locked
 from fgbg.documents import make_statistics, to_json
 from fgbg.errors import RunError
-from fgbg.finished import FinishedDataset, open_finished, read_statistics, refuse_incomplete
+from fgbg.finished import FinishedDataset, open_finished, read_statistics, refuse_claimed, refuse_incomplete
 from fgbg.stored_pictures import DecodeError
-from pipeline.build.resume import refuse_claimed
 from pipeline.common.console import quiet_libraries
-from pipeline.common.runner import beam_options, is_local, made_pipeline
+from pipeline.common.runner import beam_options, is_local, new_pipeline
 from pipeline.verify.options import ReportOptions, VerifyOptions
 from pipeline.verify.run_verify import scratch_folder
 from pipeline.verify.verdict import Verdict
@@ -65,7 +64,7 @@ def _write(dataset: FinishedDataset, statistics: dict[str, Any]) -> None:
 def _computed_again(directory: str, beam_flags: Sequence[str]) -> dict[str, Any]:
     """The statistics, from all shards, which have to be right for it."""
     pipeline_options = beam_options(beam_flags, "report", ReportOptions)
-    with made_pipeline(pipeline_options) as pipeline, scratch_folder(pipeline_options) as scratch:
+    with new_pipeline(pipeline_options) as pipeline, scratch_folder(pipeline_options) as scratch:
         verification = open_verification(directory, scratch, depth_model=None)
         verdict = Verdict(directory)
         nothing_more = VerifyOptions(directory=directory)

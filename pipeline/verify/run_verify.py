@@ -12,7 +12,7 @@ from fgbg import filesystems
 from fgbg.errors import InputError, RunError
 from fgbg.naming import printable
 from pipeline.common.console import quiet_libraries
-from pipeline.common.runner import beam_options, is_local, made_pipeline
+from pipeline.common.runner import beam_options, is_local, new_pipeline
 from pipeline.verify.options import VerifyOptions
 from pipeline.verify.verification import open_verification
 
@@ -25,7 +25,7 @@ def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
         RunError: something is wrong with the dataset, or the verification stopped.
     """
     pipeline_options = beam_options(beam_flags, "verify", VerifyOptions)
-    with made_pipeline(pipeline_options) as pipeline, scratch_folder(pipeline_options) as scratch:
+    with new_pipeline(pipeline_options) as pipeline, scratch_folder(pipeline_options) as scratch:
         verification = open_verification(options.directory, scratch, options.depth_model)
         with quiet_libraries() if is_local(pipeline_options) else nullcontext(sys.stderr) as terminal:
             verdict = verification.run(options, pipeline, terminal)

@@ -14,14 +14,13 @@ from fgbg.companions import SPLIT, companion_shards, shard_indices
 from fgbg.cross_product import held_out_pictures
 from fgbg.documents import DatasetMetadata, make_statistics, make_tfds_files
 from fgbg.errors import InputError, RunError
-from fgbg.finished import FinishedDataset, StoredShard, open_finished
+from fgbg.finished import FinishedDataset, StoredShard, open_finished, refuse_claimed
+from fgbg.package_versions import package_versions
 from fgbg.settings import VERIFIABLE_FORMATS
-from fgbg.shard_files import ShardSummary
+from fgbg.shard_files import ShardSummary, shard_sizes
 from fgbg.summary import BuildSummary
-from pipeline.build.build_plan import made_with
-from pipeline.build.resume import refuse_claimed, shard_sizes
-from pipeline.common.progress import shown_progress
-from pipeline.common.runner import is_local, submit, told_failures
+from pipeline.common.progress import progress_bar
+from pipeline.common.runner import is_local, report_failures, submit
 from pipeline.verify.companions import CompanionCheck, CompanionReport, UnpackedPictures, check_inputs
 from pipeline.verify.depth import DepthSample, depth_sample
 from pipeline.verify.documents import ExpectedShard, check_manifest, check_presence, check_statistics, check_tfds_file
@@ -222,7 +221,7 @@ class Verification:
         terminal: TextIO,
     ) -> list[ShardReport]:
         recipe = replace(self.recipe, rules=replace(self.recipe.rules, cutout_sizes=sizes))
-        here = made_with()
+        here = package_versions()
         same_encoder = all(self.made_with.get(name) == here[name] for name in _ENCODER)
         check = ShardCheck(
             self.dataset.files,
@@ -259,8 +258,8 @@ class Verification:
         )
         total, remote = sum(examples.values()), not is_local(pipeline.options)
         with (
-            told_failures("verification", again=""),
-            shown_progress(total=total, finished=0, count=count, remote=remote, file=terminal),
+            report_failures("verification", again=""),
+            progress_bar(total=total, finished=0, count=count, remote=remote, file=terminal),
         ):
             state = submit(pipeline).wait_until_finish()
         try:
@@ -313,7 +312,7 @@ class Verification:
         except OSError as error:
             verdict.faults.add(Fault("statistics.json", f"cannot be read ({error})"))
         verdict.checked.append("statistics.json: every number, computed again from all pixels")
-        same_tfds = self.made_with.get(_TFDS) == made_with()[_TFDS]
+        same_tfds = self.made_with.get(_TFDS) == package_versions()[_TFDS]
         names: set[str] = set()
         for files, contents in make_tfds_files(summary, metadata):
             for name, data in contents.items():

@@ -13,7 +13,7 @@ from pipeline.build.dataflow_estimate import Job, estimate_fleet, make_fleet
 from pipeline.build.options import BuildOptions
 from pipeline.common.runner import beam_options
 from pipeline.parser import COMMANDS, parse
-from transforms.assets import decoded_again
+from transforms.assets import expected_cache_misses
 
 PAGE = METADATA.with_name("README.md")
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -106,11 +106,11 @@ def test_table_of_four_billion_examples() -> None:
     core_seconds = 1 / 290
     nets = {"mini": (2 / 100 - core_seconds, 1.44e9), "nyu": (1.914, 245.35e9)}
     pictures = {"background_bytes": 224 * 224 * 3, "cutout_bytes": 123 * 123 * 4}
-    in_one = decoded_again(backgrounds=10_000, cutouts=10_000, **pictures)
-    assert decoded_again(backgrounds=1_667, cutouts=2_000, **pictures) == 0
+    in_one = expected_cache_misses(backgrounds=10_000, cutouts=10_000, **pictures)
+    assert expected_cache_misses(backgrounds=1_667, cutouts=2_000, **pictures) == 0
     assert f"{in_one:.2f} of its two" in TEXT
     assert "--picture_memory=3.1GB" in TEXT
-    assert decoded_again(backgrounds=10_000, cutouts=10_000, **pictures, memory=int(3.1e9)) == 0
+    assert expected_cache_misses(backgrounds=10_000, cutouts=10_000, **pictures, memory=int(3.1e9)) == 0
     rows = table("| depth | workers | GPU | precision | hours | dollars | in one, hours | dollars |\n")
     assert len(rows) == 7
     for net, machine, gpu, precision, *figures in rows:

@@ -18,7 +18,8 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from PIL import Image
 
-from pipeline import __version__, commands
+from fgbg import __version__
+from pipeline import commands
 from pipeline.build import resume
 from pipeline.build.options import BuildOptions
 from pipeline.cli import main

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from fgbg.images import encode_mask, encode_png, encode_rgb
+from fgbg.package_versions import package_versions
 from fgbg.records import Value, open_writer, parse_record, read_records, serialize_record
 from fgbg.stored_pictures import PictureForm
 from pipeline import commands
-from pipeline.build import build_plan
 from pipeline.verify.pictures import decode_field
 from tests.end_to_end.conftest import IMAGE_SIZE
 from tests.end_to_end.helpers import (
@@ -225,8 +225,10 @@ def test_jpegs_of_another_encoder_are_compared_by_their_pixels(
     copy.change_field(copy.shard(0), 3, "fg_bg", lambda jpeg: jpeg[:2] + b"\xff\xfe\x00\x06well" + jpeg[2:])
     assert complaint(copy, capfd).startswith(f"{TRAIN}0-of-00007, record 3, fg_bg: has other bytes")
 
-    here = build_plan.made_with()
-    monkeypatch.setattr("pipeline.verify.verification.made_with", lambda: here | {"opencv-python-headless": "99"})
+    here = package_versions()
+    monkeypatch.setattr(
+        "pipeline.verify.verification.package_versions", lambda: here | {"opencv-python-headless": "99"}
+    )
     # The number of bytes is wrong still.
     assert verify(copy) == 1
     out, err = capfd.readouterr()

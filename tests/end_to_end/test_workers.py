@@ -15,7 +15,7 @@ import pytest
 from fgbg.errors import RunError
 from pipeline.build.options import BuildOptions
 from pipeline.common import local_runner
-from pipeline.common.runner import beam_options, made_pipeline, submit, told_failures
+from pipeline.common.runner import beam_options, new_pipeline, report_failures, submit
 from tests.end_to_end.helpers import (
     LOOPBACK,
     NAME,
@@ -164,9 +164,9 @@ def test_a_worker_that_is_late_is_reported_and_waited_for(
 )
 def test_a_worker_that_ends_while_it_works_is_reported(ending, told: str) -> None:
     begin = time.monotonic()
-    with made_pipeline(beam_options(TWO_PROCESSES, "build", BuildOptions)) as pipeline:
+    with new_pipeline(beam_options(TWO_PROCESSES, "build", BuildOptions)) as pipeline:
         _ = pipeline | beam.Create([1, 2, 3, 4]) | beam.Reshuffle() | beam.Map(ending)
-        with pytest.raises(RunError, match=f"A worker process {told}"), told_failures():
+        with pytest.raises(RunError, match=f"A worker process {told}"), report_failures():
             submit(pipeline)
     assert time.monotonic() - begin < 60
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from pipeline.common import progress
-from pipeline.common.progress import shown_progress
+from pipeline.common.progress import progress_bar
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 
 
 def show(count: Callable[[], int], file: io.StringIO) -> AbstractContextManager[None]:
-    return shown_progress(total=8, finished=0, count=count, remote=False, file=file)
+    return progress_bar(total=8, finished=0, count=count, remote=False, file=file)
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
