@@ -15,7 +15,7 @@ from tests.pictures_helpers import make_schema, write_pictures
 from transforms.assets import AssetPaths, Assets
 from transforms.companions import write_companion
 from transforms.compositing import ExampleBatch, composite_batch
-from transforms.encoding import ExampleEncoding, encode_example
+from transforms.encoding import ExampleEncoding, encode_batch
 from transforms.placements import PlacementRules, draw_placements
 from transforms.shards import count_placements, summarize_batch
 from transforms.summaries import SummarizeShardsFn
@@ -59,16 +59,7 @@ class SmallDataset:
     def write(self, shard: int) -> ShardSummary:
         """One shard file."""
         place, batch = self.layout.locate(shard), self.batch(shard)
-        examples = (
-            encode_example(
-                self.encoding,
-                placement,
-                batch.fg_bg[i],
-                batch.mask[i],
-                None if batch.depth is None else batch.depth[i],
-            )
-            for i, placement in enumerate(batch.placements)
-        )
+        examples = encode_batch(self.encoding, batch)
         return write_shard(
             self.files,
             split=place.split.name,

@@ -5,6 +5,7 @@ again and finds shards finished that it made itself, or when two builds of the s
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import apache_beam as beam
 
@@ -86,19 +87,18 @@ def _forget(files: DatasetFiles, name: str) -> None:
     filesystems.delete_file(files.summary_path(name))
 
 
+@dataclass(eq=False)
 class CheckShards(beam.PTransform):
     """Shards that must be there, with what was made of them in this run, to their summaries.
 
     (ShardKey, iterable of Delivered) -> ShardSummary.
     """
 
-    def __init__(self, all_files: Sequence[DatasetFiles]) -> None:
-        super().__init__()
-        self._files = {files.name: files for files in all_files}
+    all_files: Sequence[DatasetFiles]
 
     def expand(self, shards: beam.PCollection[tuple[ShardKey, Iterable[Delivered]]]) -> beam.PCollection[ShardSummary]:
         """Wire `check_shard`."""
-        return shards | "ReadAgain" >> beam.Map(_check_shard, files=self._files)
+        return shards | "ReadAgain" >> beam.Map(_check_shard, files={files.name: files for files in self.all_files})
 
 
 def _check_shard(shard: tuple[ShardKey, Iterable[Delivered]], files: Mapping[str, DatasetFiles]) -> ShardSummary:

@@ -1,6 +1,7 @@
 """Writing the two companion datasets: the backgrounds and the foregrounds themselves, as they were composited."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import apache_beam as beam
 import numpy as np
@@ -55,22 +56,21 @@ def write_companion(shard: CompanionShard, files: DatasetFiles, paths: AssetPath
     return write_shard(files, split=SPLIT, index=shard.index, count=shard.count, examples=examples, moments=moments)
 
 
+@dataclass(eq=False)
 class WriteCompanions(beam.PTransform):
     """Companion shards to files, unless these are finished.
 
     CompanionShard -> ShardSummary of each that was made.
     """
 
-    def __init__(self, files: dict[str, DatasetFiles], paths: AssetPaths, schema: Schema) -> None:
-        super().__init__()
-        self._files = files
-        self._paths = paths
-        self._schema = schema
+    files: dict[str, DatasetFiles]
+    paths: AssetPaths
+    schema: Schema
 
     def expand(self, shards: beam.PCollection[CompanionShard]) -> beam.PCollection[ShardSummary]:
         """Wire `write_companion`."""
         return shards | "EncodeAndWrite" >> beam.FlatMap(
-            _write_companion, files=self._files, paths=self._paths, schema=self._schema
+            _write_companion, files=self.files, paths=self.paths, schema=self.schema
         )
 
 

@@ -11,6 +11,7 @@ from apache_beam.utils.shared import Shared
 
 from fgbg.depth_models.environment import check_switches, fix_environment
 from fgbg.depth_models.model import DepthModel, depth_model_fingerprint, load_depth_model
+from fgbg.errors import portable_errors
 from fgbg.features import EIGHT_BIT_RANGE_METRES, MILLIMETRES_PER_METRE
 from fgbg.images import Pixels
 from transforms.compositing import ExampleBatch
@@ -130,7 +131,8 @@ class _PredictDepth(beam.DoFn):
         self._model: DepthModel | None = None
 
     def setup(self) -> None:
-        self._model = self._shared.acquire(self._settings.load)
+        with portable_errors():
+            self._model = self._shared.acquire(self._settings.load)
 
     def process(self, element: tuple[int, ExampleBatch]) -> Iterable[tuple[int, ExampleBatch]]:
         shard, batch = element

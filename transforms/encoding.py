@@ -1,5 +1,6 @@
 """From decoded examples to the fields of their records: JPEG, PNG, numbers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy.typing as npt
 
 from fgbg.images import Pixels, encode_mask, encode_png, encode_rgb, mask_box
 from fgbg.records import Fields, Value
+from transforms.compositing import ExampleBatch
 from transforms.placements import Placement
 
 
@@ -51,3 +53,10 @@ def encode_example(
     if depth is not None:
         fields["depth"] = encode_png(depth)
     return fields
+
+
+def encode_batch(encoding: ExampleEncoding, batch: ExampleBatch) -> Iterator[Fields]:
+    """The fields of each example of a batch, in order, encoded one at a time."""
+    for i, placement in enumerate(batch.placements):
+        depth = None if batch.depth is None else batch.depth[i]
+        yield encode_example(encoding, placement, batch.fg_bg[i], batch.mask[i], depth)

@@ -111,19 +111,18 @@ class FinishedExamples:
         return [index for index, name in named if name in names]
 
 
+@dataclass(eq=False)
 class FindShards(beam.PTransform):
     """Spans of shards to the shards in them that are to be made.
 
     ShardSpan -> number of the shard in the layout.
     """
 
-    def __init__(self, files: DatasetFiles) -> None:
-        super().__init__()
-        self._files = files
+    files: DatasetFiles
 
     def expand(self, spans: beam.PCollection[ShardSpan]) -> beam.PCollection[int]:
         """Wire `find_unfinished`."""
-        return spans | "FindFiles" >> beam.FlatMap(_find_unfinished, files=self._files)
+        return spans | "FindFiles" >> beam.FlatMap(_find_unfinished, files=self.files)
 
 
 def find_unfinished(files: DatasetFiles, span: ShardSpan) -> list[int]:

@@ -1,5 +1,7 @@
 """Writing everything that needs all shards: statistics, manifest, card, and TFDS's metadata."""
 
+from dataclasses import dataclass
+
 import apache_beam as beam
 
 from fgbg.documents import DatasetMetadata, write_metadata
@@ -9,19 +11,18 @@ from transforms.stages import Stage
 _STAGE = Stage("WriteMetadata")
 
 
+@dataclass(eq=False)
 class WriteMetadata(beam.PTransform):
     """The summary of all shards to the files that make a dataset of them.
 
     BuildSummary (one element) -> the dataset's folder.
     """
 
-    def __init__(self, metadata: DatasetMetadata) -> None:
-        super().__init__()
-        self._metadata = metadata
+    metadata: DatasetMetadata
 
     def expand(self, summary: beam.PCollection[BuildSummary]) -> beam.PCollection[str]:
         """Wire `write_metadata`."""
-        return summary | "WriteFiles" >> beam.Map(_write_metadata, metadata=self._metadata)
+        return summary | "WriteFiles" >> beam.Map(_write_metadata, metadata=self.metadata)
 
 
 def _write_metadata(summary: BuildSummary, metadata: DatasetMetadata) -> str:

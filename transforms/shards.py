@@ -1,6 +1,6 @@
 """Writing shards: one file of records per element."""
 
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -9,11 +9,10 @@ import numpy as np
 
 from fgbg.cross_product import ShardLayout
 from fgbg.placement_counts import AREA_BINS, COVERAGE_CELLS, PlacementCounts
-from fgbg.records import Fields
 from fgbg.shard_files import DatasetFiles, ShardSummary, write_shard
 from fgbg.statistics import Moments
 from transforms.compositing import ExampleBatch
-from transforms.encoding import ExampleEncoding, encode_example
+from transforms.encoding import ExampleEncoding, encode_batch
 from transforms.stages import Stage
 
 _STAGE = Stage("WriteShards")
@@ -27,6 +26,7 @@ def summarize_batch(batch: ExampleBatch) -> dict[str, Moments | None]:
     return moments
 
 
+@dataclass(eq=False)
 class WriteShards(beam.PTransform):
     """Examples to shard files.
 
@@ -36,45 +36,36 @@ class WriteShards(beam.PTransform):
     the same place.
     """
 
-    def __init__(self, files: DatasetFiles, layout: ShardLayout, encoding: ExampleEncoding) -> None:
-        super().__init__()
-        self._files = files
-        self._layout = layout
-        self._encoding = encoding
+    files: DatasetFiles
+    layout: ShardLayout
+    encoding: ExampleEncoding
 
     def expand(self, shards: beam.PCollection[tuple[int, ExampleBatch]]) -> beam.PCollection[ShardSummary]:
-        """Wire `write_shard`."""
-        return shards | "EncodeAndWrite" >> beam.ParDo(_WriteShards(self._files, self._layout, self._encoding))
+        """Apply `write_shard` to each shard."""
+        return shards | "EncodeAndWrite" >> beam.Map(
+            _write_examples, files=self.files, layout=self.layout, encoding=self.encoding
+        )
 
 
-class _WriteShards(beam.DoFn):
-    def __init__(self, files: DatasetFiles, layout: ShardLayout, encoding: ExampleEncoding) -> None:
-        self._files = files
-        self._layout = layout
-        self._encoding = encoding
-
-    def process(self, element: tuple[int, ExampleBatch]) -> Iterable[ShardSummary]:
-        shard, batch = element
-        place = self._layout.locate(shard)
-        with _STAGE.timed():
-            summary = write_shard(
-                self._files,
-                split=place.split.name,
-                index=place.index,
-                count=place.count,
-                examples=self._encoded(batch),
-                moments=summarize_batch(batch),
-                placements=count_placements(batch, self._encoding),
-            )
-        _STAGE.count("examples", summary.examples)
-        _STAGE.count("shards")
-        _STAGE.count("bytes", summary.size)
-        yield summary
-
-    def _encoded(self, batch: ExampleBatch) -> Iterator[Fields]:
-        for i, placement in enumerate(batch.placements):
-            depth = None if batch.depth is None else batch.depth[i]
-            yield encode_example(self._encoding, placement, batch.fg_bg[i], batch.mask[i], depth)
+def _write_examples(
+    element: tuple[int, ExampleBatch], files: DatasetFiles, layout: ShardLayout, encoding: ExampleEncoding
+) -> ShardSummary:
+    shard, batch = element
+    place = layout.locate(shard)
+    with _STAGE.timed():
+        summary = write_shard(
+            files,
+            split=place.split.name,
+            index=place.index,
+            count=place.count,
+            examples=encode_batch(encoding, batch),
+            moments=summarize_batch(batch),
+            placements=count_placements(batch, encoding),
+        )
+    _STAGE.count("examples", summary.examples)
+    _STAGE.count("shards")
+    _STAGE.count("bytes", summary.size)
+    return summary
 
 
 def count_placements(batch: ExampleBatch, encoding: ExampleEncoding) -> PlacementCounts:

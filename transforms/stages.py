@@ -1,4 +1,4 @@
-"""The metrics of a stage: counters, and the distribution of milliseconds per element."""
+"""What all stages share: metrics, and errors that survive the runner."""
 
 import time
 from collections.abc import Iterator
@@ -6,9 +6,11 @@ from contextlib import contextmanager
 
 from apache_beam.metrics import Metrics
 
+from fgbg.errors import portable_errors
+
 
 class Stage:
-    """Beam metrics of one stage, in the namespace of its name.
+    """Beam metrics of one stage, in the namespace of its name, and its errors.
 
     Use it in `process` only: Beam drops metrics that are updated in `setup`.
 
@@ -26,7 +28,8 @@ class Stage:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Add the duration of the block to the distribution `milliseconds`."""
+        """Add the duration of the block to the distribution `milliseconds`; raise its errors as `portable_errors`."""
         start = time.perf_counter()
-        yield
+        with portable_errors():
+            yield
         self._milliseconds.update(round((time.perf_counter() - start) * 1000))

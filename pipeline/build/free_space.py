@@ -11,7 +11,7 @@ from fgbg.records import serialize_record
 from pipeline.build.build_plan import BuildPlan
 from transforms.assets import Assets
 from transforms.compositing import composite_batch
-from transforms.encoding import encode_example
+from transforms.encoding import encode_batch
 from transforms.placements import Placement, draw_placements
 
 _SAMPLE = 8
@@ -62,9 +62,6 @@ def expected_bytes(plan: BuildPlan) -> float:
     """About how many bytes a dataset takes, from a few examples without depth that are made in memory."""
     placements = sample_placements(plan, _SAMPLE)
     batch = composite_batch(placements, Assets(plan.asset_paths, plan.options.picture_memory), plan.options.image_size)
-    records = [
-        serialize_record(encode_example(plan.encoding, one, batch.fg_bg[i], batch.mask[i], None))
-        for i, one in enumerate(placements)
-    ]
+    records = [serialize_record(fields) for fields in encode_batch(plan.encoding, batch)]
     depth = _DEPTH_BYTES[plan.schema.depth_bits] * plan.options.image_size**2
     return (float(np.mean([len(record) for record in records])) + RECORD_FRAME + depth) * plan.layout.product.size

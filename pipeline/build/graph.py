@@ -1,7 +1,11 @@
 """The Beam graph of a build: which stage feeds which."""
 
+from collections.abc import Sequence
+
 import apache_beam as beam
 
+from fgbg.errors import portable_errors
+from fgbg.shard_files import DatasetFiles
 from pipeline.build import resume
 from pipeline.build.build_plan import BuildPlan
 from pipeline.build.resume import Work
@@ -69,5 +73,10 @@ def build(root: beam.Pipeline, plan: BuildPlan, work: Work) -> None:
         # folder of the dataset
         | "AwaitMetadata" >> beam.Reshuffle()
         # Here and not in the launcher, which need not wait for the end.
-        | "CloseDataset" >> beam.Map(lambda _, all_files: resume.close_dataset(all_files), all_files=plan.all_files)
+        | "CloseDataset" >> beam.Map(_close_dataset, all_files=plan.all_files)
     )
+
+
+def _close_dataset(_folder: str, all_files: Sequence[DatasetFiles]) -> None:
+    with portable_errors():
+        resume.close_dataset(all_files)

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from pipeline.common.runner import beam_options, is_dataflow
 from transforms.assets import Assets, expected_cache_misses
 from transforms.compositing import composite_batch
 from transforms.depth import predict_depth
-from transforms.encoding import encode_example
+from transforms.encoding import encode_batch
 from transforms.shards import summarize_batch
 
 _SAMPLE = 64
@@ -132,21 +132,18 @@ def measure(plan: BuildPlan) -> Estimate:
         batch = composite_batch(placements, assets, plan.options.image_size)
         summarize_batch(batch)
         composite_seconds = time.perf_counter() - start
-        depth, depth_seconds = None, 0.0
+        depth_seconds = 0.0
         if settings and model:
             images = batch.fg_bg[: settings.batch_size]
             start = time.perf_counter()
             with ThreadPoolExecutor(model.runs_at_once) as threads:
                 runs = [threads.submit(predict, images) for _ in range(model.runs_at_once)]
                 depth = runs[0].result()
+            # Every depth map stands for several examples.
+            batch = replace(batch, depth=depth[np.arange(len(batch)) % len(depth)])
             depth_seconds = (time.perf_counter() - start) / len(images) / len(runs)
         start = time.perf_counter()
-        examples: list[Mapping[str, Value]] = [
-            encode_example(
-                plan.encoding, one, batch.fg_bg[i], batch.mask[i], None if depth is None else depth[i % len(depth)]
-            )
-            for i, one in enumerate(placements)
-        ]
+        examples: list[Mapping[str, Value]] = list(encode_batch(plan.encoding, batch))
         records = [serialize_record(fields) for fields in examples]
         return examples, records, composite_seconds + time.perf_counter() - start, depth_seconds
 

@@ -29,7 +29,7 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 )
 from google.protobuf import json_format, text_format
 
-from fgbg.errors import RunError
+from fgbg.errors import RunError, WorkerError
 from pipeline.common import worker_process
 from pipeline.common.console import say
 
@@ -165,8 +165,9 @@ class _WorkerProcess(GrpcWorkerHandler):
         """Answer whatever the runner asks of this worker with an error, and kill the process."""
         if self._process is not None:
             self._process.kill()
+        error = WorkerError.of(RunError(reason))
         for name, future in list(self.control_conn._futures_by_id.items()):
-            future.set(beam_fn_api_pb2.InstructionResponse(instruction_id=name, error=f"RunError: {reason}"))
+            future.set(beam_fn_api_pb2.InstructionResponse(instruction_id=name, error=str(error)))
 
 
 def _descriptor(address: str) -> str:

@@ -1,7 +1,6 @@
 """Beam's runners as the commands need them: from flags to options, to a pipeline, to a job; errors in one sentence."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineResult
 
 from fgbg import filesystems
-from fgbg.errors import InputError, RunError
+from fgbg.errors import InputError, RunError, restored
 from pipeline.common.flags import OneSentenceParser, describe_unknown, flags_of
 from pipeline.common.local_runner import LocalRunner
 
@@ -137,31 +136,21 @@ def new_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
 
 
 @contextmanager
-def report_failures(command: str = "build", again: str = ": it goes on from the finished shards") -> Iterator[None]:
-    """Turn what a runner raises into the one sentence of the error that a stage raised, if it was one of ours.
+def report_failures(command: str = "build", then: str = "; it resumes from the finished shards") -> Iterator[None]:
+    """Raise the error that a worker raised in place of what the runner made of it, if the user can do about it.
 
     Args:
-        command: what stopped.
-        again: what happens when it is run again.
+        command: the command that runs.
+        then: what happens when the same command is run again.
     """
     try:
         yield
     except (InputError, RunError):
         raise
     except Exception as error:
-        # Runners hand on a worker's exception as text, or as another type with its text in it.
-        told = re.findall(r"(?:RunError|InputError): (.*?)(?: \[while running|\\n|$)", f"{error}", flags=re.MULTILINE)
-        if told:
-            raise RunError(told[-1]) from error
-        system = re.findall(r"Error: \[Errno \d+\] (.*?)(?: \[while running|\\n|$)", f"{error}", flags=re.MULTILINE)
-        if system:
-            raise RunError(
-                f"The {command} stopped: {system[-1]}. Mend that, then run the same command again{again}."
-            ) from error
-        if isinstance(error, MemoryError) or "MemoryError" in f"{error}":
-            smaller = "a smaller --examples_per_shard or " if command == "build" else ""
-            raise RunError(f"Memory ran out; use {smaller}fewer workers.") from error
-        raise
+        if (original := restored(error, stopped=command, then=then)) is None:
+            raise
+        raise original from error
 
 
 def submit(pipeline: beam.Pipeline) -> PipelineResult:

@@ -13,6 +13,7 @@ from apache_beam.utils.shared import Shared
 from PIL import Image
 
 from fgbg import filesystems
+from fgbg.errors import portable_errors
 from fgbg.images import MASK_THRESHOLD, Pixels, encode_rgba
 from fgbg.stored_pictures import PictureForm
 from pipeline.cutout.files import CutoutFiles, Photo, Record
@@ -186,7 +187,8 @@ class _CutOutPhotos(beam.DoFn):
         self._model: Model | None = None
 
     def setup(self) -> None:
-        self._model = self._shared.acquire(lambda: load_model(self._settings.model, self._settings.sha256))
+        with portable_errors():
+            self._model = self._shared.acquire(lambda: load_model(self._settings.model, self._settings.sha256))
 
     def process(self, photo: Photo) -> Iterable[Record]:
         assert self._model is not None

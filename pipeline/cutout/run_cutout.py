@@ -220,7 +220,7 @@ def _run_pipeline(
     local = is_local(pipeline.options)
     with (
         quiet_libraries() if local else nullcontext(sys.stderr) as terminal,
-        report_failures("cutout", ": it goes on from the finished photographs"),
+        report_failures("cutout", "; it resumes from the finished photographs"),
         progress_bar(
             total=len(photos),
             finished=finished,

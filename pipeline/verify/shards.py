@@ -15,9 +15,10 @@ from apache_beam.utils.shared import Shared
 from fgbg import filesystems
 from fgbg.cross_product import Ids
 from fgbg.depth_models.model import DepthModel
+from fgbg.errors import portable_errors
 from fgbg.finished import StoredShard
 from fgbg.images import Pixels
-from fgbg.records import WrongRecordError
+from fgbg.records import Fields, WrongRecordError
 from fgbg.shard_files import DatasetFiles, FieldSummary, ShardSummary
 from fgbg.summary import SplitSummary
 from pipeline.verify.depth import DepthSample, check_predicted
@@ -28,7 +29,7 @@ from transforms.assets import Assets, PictureSource
 from transforms.buffers import BufferPool
 from transforms.compositing import ExampleBatch, composite_batch
 from transforms.depth import predict_depth
-from transforms.encoding import encode_example
+from transforms.encoding import encode_batch
 from transforms.placements import draw_placements
 from transforms.recipe import Recipe
 from transforms.shards import count_placements, summarize_batch
@@ -154,9 +155,9 @@ class ShardCheck:
             batch = composite_batch(placements, assets, rules.image_size, buffers)
             right: list[CheckedExample] = []
             predicted = self._predict(model, batch.fg_bg) if model and start == 0 else ()
-            for i in range(len(batch)):
+            for i, fields in enumerate(encode_batch(self.recipe.encoding, batch)):
                 depth = predicted[i] if i < len(predicted) else None
-                yield functools.partial(self._compare, batch, i, depth, report, right)
+                yield functools.partial(self._compare, batch, i, fields, depth, report, right)
             if len(right) == len(batch):
                 self._add(sums, batch, right)
 
@@ -171,13 +172,13 @@ class ShardCheck:
         self,
         batch: ExampleBatch,
         i: int,
+        fields: Fields,
         depth: npt.NDArray[np.integer] | None,
         report: ShardReport,
         right: list[CheckedExample],
         record: bytes,
     ) -> None:
-        placement, fg_bg, mask = batch.placements[i], batch.fg_bg[i], batch.mask[i]
-        example = Example(encode_example(self.recipe.encoding, placement, fg_bg, mask, None), fg_bg, mask)
+        placement, example = batch.placements[i], Example(fields, batch.fg_bg[i], batch.mask[i])
         report.records += 1
         try:
             # The first of each few is decoded in any case: which would show an encoder that is broken.
@@ -202,6 +203,7 @@ class ShardCheck:
         sums.add({}, fields, count_placements(batch, self.recipe.encoding))
 
 
+@dataclass(eq=False)
 class VerifyShards(beam.PTransform):
     """Shards to reports of what was found in them.
 
@@ -211,14 +213,12 @@ class VerifyShards(beam.PTransform):
     how far the verification is.
     """
 
-    def __init__(self, check: ShardCheck, folder: str) -> None:
-        super().__init__()
-        self._check = check
-        self._folder = folder
+    check: ShardCheck
+    folder: str
 
     def expand(self, shards: beam.PCollection[tuple[int, StoredShard]]) -> beam.PCollection[str]:
         """Wire `ShardCheck.run`."""
-        return shards | "ReadAndCompare" >> beam.ParDo(_VerifyShards(self._check, self._folder))
+        return shards | "ReadAndCompare" >> beam.ParDo(_VerifyShards(self.check, self.folder))
 
 
 def report_path(folder: str, file: str) -> str:
@@ -239,14 +239,16 @@ class _VerifyShards(beam.DoFn):
     def setup(self) -> None:
         self._assets = self._shared.acquire(lambda: Assets(self._check.source))
         if self._check.depth is not None:
-            self._model = self._shared_model.acquire(self._check.depth.settings.load)
+            with portable_errors():
+                self._model = self._shared_model.acquire(self._check.depth.settings.load)
         self._buffers = BufferPool()
 
     def process(self, element: tuple[int, StoredShard]) -> Iterator[str]:
         shard, stored = element
         assert self._assets is not None
         assert self._buffers is not None
-        report = self._check.run(shard, stored, self._assets, self._buffers, self._model)
         path = report_path(self._folder, stored.file)
-        filesystems.write_bytes(path, report.to_json(), temporary_folder=filesystems.join(self._folder, "tmp"))
+        with portable_errors():
+            report = self._check.run(shard, stored, self._assets, self._buffers, self._model)
+            filesystems.write_bytes(path, report.to_json(), temporary_folder=filesystems.join(self._folder, "tmp"))
         yield path

@@ -258,7 +258,7 @@ class Verification:
         )
         total, remote = sum(examples.values()), not is_local(pipeline.options)
         with (
-            report_failures("verification", again=""),
+            report_failures("verification", then=""),
             progress_bar(total=total, finished=0, count=count, remote=remote, file=terminal),
         ):
             state = submit(pipeline).wait_until_finish()
