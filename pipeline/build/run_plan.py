@@ -122,7 +122,7 @@ def measure(plan: BuildPlan) -> Estimate:
     settings = plan.depth_settings
     model = settings.load() if settings else None
 
-    def predict(images: Pixels) -> npt.NDArray[np.integer]:
+    def predict(images: Pixels) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         assert settings is not None
         assert model is not None
         return predict_depth(model, images, bits=settings.bits, batch_size=settings.batch_size)
