@@ -1,5 +1,5 @@
-"""Finished datasets as plain files: what the `export` command is made of.
+"""The `export` command: finished datasets in formats that need no TensorFlow.
 
-`parts` goes through the dataset, `names` names the pictures, `stores` and `archives` keep them, `journal` knows how far
-an export got, `tables` tell what is in them.
+`formats` lists the formats; `parts` reads the dataset, `names` names the pictures, `stores` and `archives` keep them,
+`tables` describe them, and `journal` records how far an export got.
 """

@@ -1,8 +1,9 @@
-"""What an export tells people of itself."""
+"""The README of an export."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fgbg.finished import FinishedDataset
+from pipeline.export.formats import ExportFormat
 
 README = "README.md"
 
@@ -15,41 +16,15 @@ _KINDS = {
     "fg_mask": "PNG, 255 where its alpha is at least 128, else 0",
 }
 
-_LABELS = """\
-`labels.csv` has a row for each example:
 
-| column | meaning |
-| --- | --- |
-| `example_id` | index in the cross product: ((bg * F + fg) * 2 + flipped) * P + placement |
-| `split` | part of the dataset |
-| `..._path` | the pictures, one column for each kind |
-| `bg_id`, `bg_name`, `bg_class` | which background, its name, its class |
-| `fg_id`, `fg_name`, `fg_class` | which foreground, its name, its class |
-| `flipped` | 1 if the foreground is mirrored left-right |
-| `placement` | which of the random placements of this pair |
-| `xmin`, `ymin`, `xmax`, `ymax` | box of the mask in pixels; xmax and ymax are the first pixels outside of it |
-"""
-
-_ARCHIVES = """\
-Unpack all archives in one folder, for example with `unzip '*.zip'`; the paths in `labels.csv` start there. No picture
-is compressed a second time, so reading from the archives directly is as fast. Archives of more than 65,534 pictures or
-4 GB are in the format ZIP64, which programs of today read.
-"""
-
-_COCO = """\
-`instances_SPLIT.json` is read by `pycocotools.coco.COCO` and what builds on it; paths start in this folder. Categories
-are the classes of the foregrounds, segmentations are exact masks (run lengths). Images also have
-`background_file_name`{depth}. The id of an image is the example's index in the cross product,
-((bg * F + fg) * 2 + flipped) * P + placement.
-"""
-
-
-def describe(dataset: FinishedDataset, export_format: str, kinds: tuple[str, ...], examples: Mapping[str, int]) -> str:
+def describe(
+    dataset: FinishedDataset, export_format: ExportFormat, kinds: Sequence[str], examples: Mapping[str, int]
+) -> str:
     """A README in Markdown.
 
     Args:
         dataset: the source.
-        export_format: "zip", "folder" or "coco".
+        export_format: the format of the export.
         kinds: kinds of pictures in the export.
         examples: number of examples of each split.
     """
@@ -62,11 +37,6 @@ def describe(dataset: FinishedDataset, export_format: str, kinds: tuple[str, ...
     ]
     if dataset.depth_meaning is not None:
         parts.append(f"`depth`: {dataset.depth_meaning}\n")
-    if export_format == "coco":
-        parts.append(_COCO.format(depth="" if dataset.depth_meaning is None else " and `depth_file_name`"))
-    else:
-        parts.append(_LABELS)
-    if export_format == "zip":
-        parts.append(_ARCHIVES)
+    parts += export_format.description(dataset)
     parts.append("`statistics.json`: mean and standard deviation of every kind over all of the dataset.\n")
     return "\n".join(parts)

@@ -5,7 +5,6 @@ bytes.
 """
 
 import hashlib
-import importlib.util
 import json
 import shutil
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 from fgbg import filesystems
 from fgbg.claims import Claim, Wording
-from fgbg.documents import DESCRIPTION, fingerprint, to_json
+from fgbg.documents import fingerprint, to_json
 from fgbg.errors import InputError, RunError
 from fgbg.finished import (
     FinishedDataset,
@@ -31,14 +30,14 @@ from fgbg.shard_files import shard_sizes
 from pipeline.common.console import quiet_libraries
 from pipeline.common.flags import describe_unknown, flags_of
 from pipeline.common.progress import progress_bar
-from pipeline.export.archives import ArchiveStore
+from pipeline.export.formats import EXPORT_FORMATS
 from pipeline.export.journal import Journal
 from pipeline.export.names import PictureNames
 from pipeline.export.options import ExportOptions
 from pipeline.export.parts import PartWriter, make_parts
 from pipeline.export.readme import README, describe
-from pipeline.export.stores import FileStore, OutputFolder, Store
-from pipeline.export.tables import CocoTable, LabelsTable, Table, lines_of
+from pipeline.export.stores import OutputFolder
+from pipeline.export.tables import lines_of
 
 # In the output: what is there when everything is, and what exists only before that.
 _FINISHED = "export.json"
@@ -63,8 +62,7 @@ def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
     if other_flags:
         known = [f"--{name}" for name, flag in flags_of(ExportOptions).items() if not flag.positional]
         raise InputError(f"`export` does not know {other_flags[0]}; {describe_unknown(other_flags, 'export', known)}")
-    if options.format == "coco" and importlib.util.find_spec("pycocotools") is None:
-        raise InputError("--format coco needs pycocotools; install it with: pip install 'fgbg-depth[coco]'")
+    EXPORT_FORMATS[options.format].check_package(options.format)
     dataset = open_finished(options.directory)
     refuse_claimed(dataset.files.directory)
     refuse_incomplete(dataset)
@@ -100,20 +98,22 @@ class _Export:
         self._claim = claim
         self._dataset = dataset
         self._statistics = statistics
-        self._format = options.format
+        self._format = EXPORT_FORMATS[options.format]
         self._parts = make_parts(splits, options.limit)
         self._examples: Counter[str] = Counter()
         for part in self._parts:
             self._examples[part.split] += part.examples
         self._output = OutputFolder(folder, folder / _TEMPORARY)
         self._journal = Journal(self._output, _JOURNAL)
-        self._pictures = self._count_pictures()
-        self._store: Store = (
-            ArchiveStore(self._output, self._journal, self._pictures)
-            if options.format == "zip"
-            else FileStore(self._output)
-        )
-        self._table = self._make_table()
+        number = self._examples.total()
+        counts = {
+            **dict.fromkeys(("fg_bg", "mask", "depth"), number),
+            "bg": len(dataset.backgrounds.names),
+            **dict.fromkeys(("fg", "fg_mask"), len(dataset.foregrounds.names)),
+        }
+        self._pictures = {kind: counts[kind] for kind in self._format.kinds(dataset)}
+        self._store = self._format.store(self._output, self._journal, self._pictures)
+        self._table = self._format.table(dataset)
 
     def run(self) -> None:
         """Make what is not finished, then what tells of it."""
@@ -160,31 +160,6 @@ class _Export:
         # The lock is gone with the folder if that was deleted; another export may be at work in its place.
         self._claim.ticket.check()
         self._journal.end_part()
-
-    def _count_pictures(self) -> dict[str, int]:
-        dataset = self._dataset
-        number, backgrounds, foregrounds = (
-            self._examples.total(),
-            len(dataset.backgrounds.names),
-            len(dataset.foregrounds.names),
-        )
-        pictures = {"fg_bg": number}
-        if self._format != "coco":
-            pictures["mask"] = number
-        if dataset.depth_meaning is not None:
-            pictures["depth"] = number
-        pictures["bg"] = backgrounds
-        if self._format != "coco":
-            pictures |= {"fg": foregrounds, "fg_mask": foregrounds}
-        return pictures
-
-    def _make_table(self) -> Table:
-        dataset = self._dataset
-        labels = (dataset.backgrounds, dataset.foregrounds, dataset.image_size)
-        if self._format == "coco":
-            info = {"description": DESCRIPTION, "version": dataset.files.version, "depth": dataset.depth_meaning}
-            return CocoTable(*labels, info)
-        return LabelsTable(*labels, tuple(self._pictures))
 
     def _finish(self) -> None:
         output = self._output
