@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from tests.end_to_end.helpers import TWO_PROCESSES, content, read_examples, shard_files
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("pipeline", "transforms", "tfds_builder", "samples")
+FOLDERS = ("fgbg", "pipeline", "transforms", "tfds_builder", "samples")
 # Extras that bring CUDA on Linux, which no contributor needs.
 CUDA = {"gpu", "pytorch"}
 BESIDE = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")

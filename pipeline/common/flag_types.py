@@ -1,6 +1,7 @@
 """What the texts of flags mean: functions for argparse, whose errors name the text and what is expected."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,8 @@ def input_path(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text} is a URL of a local file; give the plain path {plain}")
     if "://" in text:
         return text
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"the path {printable(text)} contains a NUL character; give another path")
     try:
         absolute = str(Path(text).expanduser().absolute())
     except RuntimeError:
@@ -43,8 +46,6 @@ def input_path(text: str) -> str:
             f"{text} begins in the working directory, which was deleted; change to another folder, or give a path that"
             " begins with /"
         ) from None
-    if "\0" in absolute:
-        raise argparse.ArgumentTypeError(f"the path {printable(text)} contains a NUL character; give another path")
     try:
         absolute.encode()
     except UnicodeEncodeError:
@@ -57,16 +58,17 @@ def input_path(text: str) -> str:
 
 def local_output(text: str) -> str:
     """A folder on the local disk."""
-    if "://" in text:
+    path = input_path(text)
+    if "://" in path:
         raise argparse.ArgumentTypeError(
             f"{text} is not on the local disk; export to a local folder, then upload that folder"
         )
-    return input_path(text)
+    return path
 
 
 def depth_model(text: str) -> str:
     """A model's name as it is, or the path of a weights file made absolute."""
-    is_name = text in (NO_DEPTH, *MODEL_NAMES) or not ("/" in text or Path(text).exists())
+    is_name = text in (NO_DEPTH, *MODEL_NAMES) or not ("/" in text or os.path.exists(text))  # noqa: PTH110  # never raises
     return text if is_name and text else input_path(text)
 
 

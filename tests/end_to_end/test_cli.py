@@ -64,35 +64,35 @@ def error_of(capfd: pytest.CaptureFixture[str], arguments: list[str], status: in
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
-        ("--placements=0", "--placements: 0 is no whole number of 1 or more"),
-        ("--placements=many", "--placements: many is no whole number"),
-        ("--image_size=15", "--image_size: 15 is no whole number of 16 or more"),
+        ("--placements=0", "--placements: 0 must be an integer >= 1"),
+        ("--placements=many", "--placements: many must be an integer"),
+        ("--image_size=15", "--image_size: 15 must be an integer >= 16"),
         ("--examples_per_shard=0", "--examples_per_shard"),
         ("--seed=-1", "--seed"),
         ("--seed=0.5", "--seed"),
-        ("--fg_scale=0.5,0.4", "--fg_scale: 0.5,0.4 is no LO,HI"),
+        ("--fg_scale=0.5,0.4", "--fg_scale: 0.5,0.4 must be LO,HI"),
         ("--fg_scale=0.5,1.1", "--fg_scale"),
         ("--fg_scale=0", "--fg_scale"),
         ("--fg_scale=nan", "--fg_scale"),
-        ("--fg_scale=a,b", "--fg_scale: a is no number"),
+        ("--fg_scale=a,b", "--fg_scale: a is not a number"),
         ("--fg_scale=0.1,0.2,0.3", "--fg_scale"),
-        ("--jpeg_quality=0", "--jpeg_quality: 0 is neither 1 .. 100 nor `png`"),
+        ("--jpeg_quality=0", "--jpeg_quality: 0 must be 1 .. 100 or `png`"),
         ("--jpeg_quality=101", "--jpeg_quality"),
         ("--jpeg_quality=webp", "--jpeg_quality"),
-        ("--test_fraction=1", "--test_fraction: 1 is not in 0 .. 1"),
+        ("--test_fraction=1", "--test_fraction: 1 must be at least 0 and less than 1"),
         ("--test_fraction=-0.1", "--test_fraction"),
         ("--test_fraction=nan", "--test_fraction"),
         ("--test_fraction=0.05", "--test_fraction 0.05 of 5 backgrounds leaves the test split empty"),
         ("--test_fraction=0.95", "--test_fraction 0.95 of 5 backgrounds leaves the train split empty"),
         ("--split_by=class", "--split_by"),
-        ("--name=My-Data", "--name: My-Data is no name"),
-        ("--version=1.0", "--version: 1.0 is no version such as 1.0.0"),
+        ("--name=My-Data", "--name: My-Data must consist of"),
+        ("--version=1.0", "--version: 1.0 must be MAJOR.MINOR.PATCH, such as 1.0.0"),
         ("--file_format=zip", "--file_format"),
         ("--depth_model=nowhere.h5", "nowhere.h5"),
         ("--depth_model=/nowhere/model.h5", "/nowhere/model.h5"),
         ("--depth_engine=torch", "--depth_engine"),
         ("--depth_precision=float16", "--depth_precision"),
-        ("--depth_input_size=640", "--depth_input_size: 640 is no WIDTHxHEIGHT"),
+        ("--depth_input_size=640", "--depth_input_size: 640 must be WIDTHxHEIGHT"),
         ("--depth_batch_size=0", "--depth_batch_size"),
         ("--depth_bits=12", "--depth_bits"),
         ("--backgrounds=/nowhere", "--backgrounds: there is no folder /nowhere"),
@@ -233,11 +233,11 @@ def test_an_empty_folder(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFi
         (["report", "\udcff"], "DIR: the path {here}/\\xff is not UTF-8"),
         (["export", "a", "--format=zip", "--output=\udcff"], "--output: the path {here}/\\xff is not UTF-8"),
         (["cutout", "--photos=\udcff", "--output=a"], "--photos: the path {here}/\\xff is not UTF-8"),
-        (["build", "--backgrounds", "a.jpg", "b.jpg", "c.jpg"], "put the pattern into quotes, such as '*.jpg'."),
-        (["build", "--backgrounds", "d/a.jpg", "d/b.jpg", "--seed=3"], "into quotes, such as 'd/*.jpg'."),
-        (["verify", "d", "a.jpg"], "put the pattern into quotes, such as '*.jpg'."),
-        (["export", "d", "d/b.jpg", "--format=zip", "--output=o"], "put the pattern into quotes, such as 'd/*.jpg'."),
-        (["cutout", "--output=o", "--photos", "a.jpg", "b.jpg"], "put the pattern into quotes, such as '*.jpg'."),
+        (["build", "--backgrounds", "a.jpg", "b.jpg", "c.jpg"], "quote the pattern, such as '*.jpg'."),
+        (["build", "--backgrounds", "d/a.jpg", "d/b.jpg", "--seed=3"], "quote the pattern, such as 'd/*.jpg'."),
+        (["verify", "d", "a.jpg"], "quote the pattern, such as '*.jpg'."),
+        (["export", "d", "d/b.jpg", "--format=zip", "--output=o"], "quote the pattern, such as 'd/*.jpg'."),
+        (["cutout", "--output=o", "--photos", "a.jpg", "b.jpg"], "quote the pattern, such as '*.jpg'."),
         (["build", "nowhere.jpg"], "see `fgbg build --help`."),
         (["export", "d", "--format=zip", "--output=o", "--limits=3"], "did you mean --limit?"),
     ],
@@ -255,10 +255,13 @@ def test_paths_that_mean_something_else(
 def test_a_user_without_home(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     without_home(monkeypatch)
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", "~/tensorflow_datasets")
-    known = "begins in a home folder that is not known; set HOME, or give a path that does not begin with ~."
-    assert error_of(capfd, ["plan"]) == f"fgbg: --data_dir: ~/tensorflow_datasets {known}"
-    assert error_of(capfd, ["plan", "--backgrounds=~/a", "--data_dir=a"]) == f"fgbg: --backgrounds: ~/a {known}"
-    assert error_of(capfd, ["verify", "~/a"]) == f"fgbg: DIR: ~/a {known}"
+    advice = "is not known; set HOME, or give a path that does not begin with ~"
+    assert error_of(capfd, ["plan"]) == f"fgbg: --data_dir: the home folder in ~/tensorflow_datasets {advice}."
+    for name, arguments in (
+        ("--backgrounds", ["plan", "--backgrounds=~/a", "--data_dir=a"]),
+        ("DIR", ["verify", "~/a"]),
+    ):
+        assert f"argument {name}: the home folder in ~/a {advice}; see" in error_of(capfd, arguments)
 
 
 def test_a_working_directory_that_was_deleted(
@@ -268,7 +271,7 @@ def test_a_working_directory_that_was_deleted(
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     line = error_of(capfd, ["plan", "--data_dir=a"])
-    assert line.startswith("fgbg: --data_dir: a begins in the working directory, which was deleted;")
+    assert line.startswith("fgbg: argument --data_dir: a begins in the working directory, which was deleted;")
 
 
 def test_filesystems_know_the_options_of_beam_where_no_pipeline_is_made(
@@ -602,7 +605,7 @@ def test_manifest_knows_the_program(inputs: Inputs, tmp_path: Path, monkeypatch:
     manifest = json.loads(path.read_text())
     assert manifest["made_with"]["fgbg-depth"] == __version__
     # Another version goes on, and verifies, where the format is the same; manifests of before have none.
-    monkeypatch.setattr("pipeline.build.build_plan.__version__", "99.0.0")
+    monkeypatch.setattr("fgbg.package_versions.__version__", "99.0.0")
     assert build(tmp_path, inputs, *FLAGS) == 0
     del manifest["made_with"]["fgbg-depth"]
     path.write_text(json.dumps(manifest))
@@ -662,7 +665,7 @@ def test_only_what_is_left_to_make_must_fit(
     leave_free(monkeypatch, 70_000)
     assert build(tmp_path, inputs, *FLAGS) == 0
     err = capfd.readouterr().err
-    assert "Going on after 60 finished examples" in err
+    assert "Resuming: 60 examples already written" in err
     assert "Warning" not in err
 
 

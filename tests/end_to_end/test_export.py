@@ -475,7 +475,7 @@ def test_a_damaged_record_of_the_export_is_told(
         (["--format=rar", "--output=out"], "--format"),
         (["--format=zip", "--output=gs://bucket/out"], "--output: gs://bucket/out is not on the local disk"),
         (["--format=zip", "--output="], "--output: the path is empty"),
-        (["--format=zip", "--output=out", "--limit=0"], "--limit: 0 is no whole number of 1 or more"),
+        (["--format=zip", "--output=out", "--limit=0"], "--limit: 0 must be an integer >= 1"),
         (["--format=zip", "--output=out", "--split=validation"], "no split validation; it has train, test."),
         (["--format=zip", "--output=out", "--runner=DirectRunner"], "`export` does not know --runner=DirectRunner"),
     ],

@@ -381,7 +381,7 @@ def test_a_damaged_journal(state: str, copy: Copy, capfd: pytest.CaptureFixture[
     capfd.readouterr()
     assert run("export zip", copy) == 2
     (line,) = our_lines(capfd.readouterr().err)
-    assert "state.json is damaged" in line
+    assert "contains files that fgbg did not write" in line
 
 
 def test_bombs_take_no_memory(tmp_path: Path) -> None:

@@ -17,11 +17,10 @@ from typing import Any
 
 import pytest
 
-from fgbg import filesystems
-from fgbg import shard_files as shards
+from fgbg import filesystems, package_versions
 from fgbg.errors import RunError
 from fgbg.shard_files import ShardSummary, write_shard
-from pipeline.build import build_plan, resume, run_build
+from pipeline.build import resume, run_build
 from pipeline.build.build_plan import BuildPlan, make_plan
 from pipeline.build.options import BuildOptions
 from pipeline.parser import parse
@@ -44,6 +43,7 @@ from tests.end_to_end.helpers import (
     stop_when,
 )
 from tests.fgbg.depth_models.helpers import write_random_weights
+from transforms import shards
 
 # 240 examples in 20 shards; lossless, so that a shard takes a moment.
 SHARDS = 20
@@ -473,7 +473,7 @@ def test_another_encoder_is_refused(
     before, installed = content(stopped), version(package)
     capfd.readouterr()
     with monkeypatch.context() as patched:
-        patched.setattr(build_plan, "version", lambda name: "99.1" if name == package else version(name))
+        patched.setattr(package_versions, "version", lambda name: "99.1" if name == package else version(name))
         assert build(stopped, inputs, *FLAGS) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert f"was begun with {package} {installed} (installed: 99.1)" in line
@@ -482,7 +482,7 @@ def test_another_encoder_is_refused(
     with monkeypatch.context() as patched:
         # Neither decides the bytes of a shard.
         others = ("apache-beam", "tensorflow-datasets")
-        patched.setattr(build_plan, "version", lambda name: "99.1" if name in others else version(name))
+        patched.setattr(package_versions, "version", lambda name: "99.1" if name in others else version(name))
         assert build(stopped, inputs, *FLAGS) == 0
     assert {path.name: path.read_bytes() for path in shard_files(stopped)} == {
         path.name: path.read_bytes() for path in shard_files(uninterrupted)
@@ -492,7 +492,7 @@ def test_another_encoder_is_refused(
 def test_a_complete_dataset_of_another_encoder_is_left_alone(
     complete: Path, uninterrupted: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_plan, "version", lambda name: "99.1" if name == "pillow" else version(name))
+    monkeypatch.setattr(package_versions, "version", lambda name: "99.1" if name == "pillow" else version(name))
     assert build(complete, inputs, *FLAGS) == 0
     assert content(complete) == content(uninterrupted)
 

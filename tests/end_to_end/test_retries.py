@@ -12,10 +12,8 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.portability.fn_api_runner.fn_runner import BundleManager
 
-from fgbg import companions
-from fgbg import shard_files as shards
 from tests.end_to_end.helpers import ONE_WORKER, TWO_THREADS, Inputs, build
-from transforms import depth
+from transforms import companions, depth, shards
 
 SHARDS, COMPANIONS = 10, 2
 # Beam's own local runner gives up at once.

@@ -30,7 +30,7 @@ def test_words_are_stable_across_versions() -> None:
 def test_command_line_accepts_64_bit_seeds_only() -> None:
     _, options, _ = parse(["plan", f"--seed={2**64 - 1}", "--data_dir=."])
     assert options.seed == 2**64 - 1
-    with pytest.raises(InputError, match="argument --seed: 18446744073709551616 is more than 18446744073709551615"):
+    with pytest.raises(InputError, match="argument --seed: 18446744073709551616 must be at most 18446744073709551615"):
         parse(["plan", f"--seed={2**64}", "--data_dir=."])
 
 

@@ -382,5 +382,5 @@ class TestErrors:
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
 
     def test_invalid_config(self, tmp_path: Path) -> None:
-        with pytest.raises(Exception, match=r"argument --placements: 0 is no whole number of 1 or more"):
+        with pytest.raises(Exception, match=r"argument --placements: 0 must be an integer >= 1"):
             tfds.builder("fg_bg_depth", data_dir=tmp_path, config=small_config(placements=0))

@@ -43,8 +43,10 @@ def test_stages_come_to_what_the_functions_make(tmp_path: Path, redistributed: b
 
 
 def test_companions_are_summarized_too(tmp_path: Path) -> None:
-    dataset = SmallDataset(tmp_path)
-    expected = {key: split for key, split in dataset.write_all().items() if key[0] != "small"}
+    expected = {
+        key: split for key, split in SmallDataset(tmp_path / "expected").write_all().items() if key[0] != "small"
+    }
+    dataset = SmallDataset(tmp_path / "made")
     with beam.Pipeline(runner="FnApiRunner") as root:
         summary = (
             root

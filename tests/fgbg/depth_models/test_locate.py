@@ -152,5 +152,5 @@ def test_weights_in_another_filesystem(tmp_path: Path, monkeypatch: pytest.Monke
     assert not copy.exists()
     with pytest.raises(InputError, match=r"fakebucket://none\.h5: the weights file cannot be read"):
         depth_model_fingerprint("fakebucket://none.h5")
-    with pytest.raises(InputError, match=r"nosuch://w\.h5: the weights file cannot be read"):
+    with pytest.raises(InputError, match=r"Cannot use nosuch://w\.h5: there are no nosuch:// paths"):
         depth_model_fingerprint("nosuch://w.h5")

@@ -244,7 +244,7 @@ def test_output_that_is_not_finite_is_an_error() -> None:
 def test_importing_and_fingerprinting_load_no_framework(tiny: Path) -> None:
     code = f"""
 import sys
-import fgbg.depth_models as depth_models
+import fgbg.depth_models.model as depth_models
 depth_models.depth_model_fingerprint({str(tiny)!r}, engine="openvino")
 depth_models.depth_model_kind({str(tiny)!r})
 print(*sorted({{"tensorflow", "keras", "openvino", "torch", "jax"}} & set(sys.modules)))
