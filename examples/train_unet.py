@@ -41,11 +41,16 @@ _OTHER_LIGHT = 0.2
 _SAMPLE = 300
 
 
-def unet(side: int, filters: int, mean_depth: float) -> keras.Model:
+def unet(side: int | None, filters: int, mean_depth: float | None) -> keras.Model:
     """Two images, float32 [n, side, side, 3], to mask (0..1) and depth (metres), float32 [n, side, side, 1] each.
 
     The difference of the two is an input, because that is what tells foreground from background on scenes that were
     never seen. Depth is the exponential of what the last layer gives, which starts at the mean.
+
+    Args:
+        side: of the images, a multiple of 16; None for a network that takes images of any sides that are.
+        filters: width of the network.
+        mean_depth: in metres; None for a network that predicts the mask only, which is then its one output.
     """
     background, fg_bg = keras.Input((side, side, 3), name="background"), keras.Input((side, side, 3), name="fg_bg")
     seen = keras.layers.Concatenate()([background, fg_bg, keras.ops.abs(fg_bg - background)])
@@ -60,8 +65,10 @@ def unet(side: int, filters: int, mean_depth: float) -> keras.Model:
         x = _convolve(_convolve(x, width), width)
     x = keras.layers.Concatenate()([keras.layers.UpSampling2D(interpolation="bilinear")(x), seen])
     x = _convolve(x, filters)
-    start = keras.initializers.Constant(float(np.log(mean_depth)))
     mask = keras.layers.Conv2D(1, 1, activation="sigmoid", name="mask")(x)
+    if mean_depth is None:
+        return keras.Model([background, fg_bg], mask)
+    start = keras.initializers.Constant(float(np.log(mean_depth)))
     depth = keras.layers.Conv2D(1, 1, activation="exponential", bias_initializer=start, name="depth")(x)
     return keras.Model([background, fg_bg], [mask, depth])
 
@@ -80,6 +87,11 @@ def mask_loss(truth: Any, predicted: Any) -> Any:
 def depth_loss(truth: Any, predicted: Any) -> Any:
     """The mean ratio of the two, as a logarithm: an error of a tenth counts the same near and far."""
     return keras.ops.mean(keras.ops.abs(keras.ops.log(predicted) - keras.ops.log(keras.ops.maximum(truth, 0.1))))
+
+
+def learning_rate(steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """A tenth of the steps to warm up, then down to zero along a cosine."""
+    return keras.optimizers.schedules.CosineDecay(0.0, steps - steps // 10, warmup_target=3e-3, warmup_steps=steps // 10)
 
 
 @dataclass(frozen=True)
@@ -223,12 +235,8 @@ def fit(
     model: keras.Model, batches: tf.data.Dataset, test: Sample, arguments: argparse.Namespace
 ) -> dict[str, list[float]]:
     """Train, and tell losses and metrics of every epoch; nothing is chosen by those of `test`."""
-    steps = arguments.epochs * arguments.steps
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - steps // 10, warmup_target=3e-3, warmup_steps=steps // 10
-    )
     model.compile(
-        keras.optimizers.Adam(rate),
+        keras.optimizers.Adam(learning_rate(arguments.epochs * arguments.steps)),
         loss=[mask_loss, depth_loss],
         metrics=[[keras.metrics.BinaryIoU([1], name="iou")], [keras.metrics.MeanAbsoluteError(name="error")]],
         # On processors, compiled steps take twice the time.
