@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from benchmarks.transfer_scores import Histogram, Image, difference
+from benchmarks.transfer_scores import Histogram, Image, Mask, difference
 from benchmarks.transfer_variants import Variant
 from examples.train_unet import learning_rate, mask_loss, unet
 from tfds_builder import reading
@@ -29,6 +30,8 @@ _NAME = "fg_bg_depth"
 _FLAGS = ("--depth_model=none", "--placements=1")
 # Examples to choose the threshold of the difference on.
 _SAMPLE = 300
+# The probability above which a pixel is foreground: the same for all networks and scenes.
+_FOREGROUND = 0.5
 # The network halves its images four times.
 _MULTIPLE = 16
 
@@ -186,13 +189,24 @@ class Network:
         self._model = unet(None, filters, None)
         self._model.load_weights(folder / _WEIGHTS)
 
-    def __call__(self, plate: Image, frame: Image) -> npt.NDArray[np.float32]:
-        """Probability of foreground, float32 [H, W], of a frame, uint8 [H, W, 3], with its plate of the same size."""
+    def probability(self, plate: Image, frame: Image) -> npt.NDArray[np.float32]:
+        """Of foreground, float32 [H, W], for a frame and its plate, uint8 [H, W, 3] of any size."""
         height, width = frame.shape[:2]
         pair = [((pad(image) / np.float32(255) - self._mean) / self._std)[np.newaxis] for image in (plate, frame)]
         return self._model.predict_on_batch(pair)[0, :height, :width, 0]
+
+    def __call__(self, plate: Image) -> Callable[[Image], Mask]:
+        """What finds the foreground, bool [H, W], in a frame with this plate."""
+        return lambda frame: self.probability(plate, frame) > _FOREGROUND
 
 
 def pad(image: Image) -> Image:
     """An image [H, W, C] reflected at its right and lower border until both sides are multiples of 16."""
     return np.pad(image, [(0, -image.shape[0] % _MULTIPLE), (0, -image.shape[1] % _MULTIPLE), (0, 0)], "reflect")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """A file that is there completely or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)

@@ -91,7 +91,9 @@ def depth_loss(truth: Any, predicted: Any) -> Any:
 
 def learning_rate(steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """A tenth of the steps to warm up, then down to zero along a cosine."""
-    return keras.optimizers.schedules.CosineDecay(0.0, steps - steps // 10, warmup_target=3e-3, warmup_steps=steps // 10)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 10, warmup_target=3e-3, warmup_steps=steps // 10
+    )
 
 
 @dataclass(frozen=True)
