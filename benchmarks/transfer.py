@@ -54,7 +54,9 @@ def train_missing(trainings: Sequence[Training], output: Path) -> None:
             print(f"Training {training.name}, seed {training.seed} ...", flush=True)
             build(training, data_dir)
             train(training, data_dir, training.folder(output))
-        shutil.rmtree(data_dir)
+        # `build` resumes what an interruption leaves, but not what is half deleted.
+        shutil.rmtree(data_dir.rename(data_dir.with_suffix(".deleted")))
+    shutil.rmtree(output / "datasets", ignore_errors=True)
 
 
 def run_of(scenes: Sequence[Scene], choose: Callable[[Scene, Image], Method]) -> Run:
@@ -74,7 +76,7 @@ def run_of_network(network: Network, folder: Path, scenes: Sequence[Scene], dige
         return Run(
             *({name: Counts(**counts) for name, counts in kept[plate].items()} for plate in ("clean", "ghosted"))
         )
-    run = run_of(scenes, lambda scene, plate: network)
+    run = run_of(scenes, functools.partial(_always, network))
     write_atomically(path, json.dumps({"scenes_sha256": digest, **asdict(run)}, indent=1) + "\n")
     return run
 
@@ -88,7 +90,7 @@ def evaluate(networks: dict[str, list[tuple[Path, Network]]], scenes: Sequence[S
         results.append(Result(f"U-Net, `{name}`", runs))
     print("Testing the baselines ...", flush=True)
     # Equal thresholds of several seeds are tested once.
-    run_of_threshold = functools.cache(lambda t: run_of(scenes, lambda scene, plate: difference_above(t)))
+    run_of_threshold = functools.cache(lambda t: run_of(scenes, functools.partial(_always, difference_above(t))))
     for name, ours in networks.items():
         thresholds = [network.threshold for _, network in ours]
         title = f"difference > {'/'.join(map(str, sorted(set(thresholds))))}, chosen on `{name}`"
@@ -96,8 +98,12 @@ def evaluate(networks: dict[str, list[tuple[Path, Network]]], scenes: Sequence[S
     best = run_of(scenes, lambda scene, plate: difference_above(best_threshold(scene, plate)))
     results.append(Result("difference, best threshold of each scene", [best]))
     for name, method in OPENCV.items():
-        results.append(Result(name, [run_of(scenes, lambda scene, plate, method=method: method)]))
+        results.append(Result(name, [run_of(scenes, functools.partial(_always, method))]))
     return results
+
+
+def _always(method: Method, scene: Scene, plate: Image) -> Method:
+    return method
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def _cell(text: str) -> str:
     return re.sub(r"[^\w .,:;/()<>=+`-]", "?", text)
 
 
-def draw_sheet(scenes: Sequence[Scene], methods: dict[str, Method], path: Path) -> None:
+def draw_sheet(scenes: Sequence[Scene], methods: Mapping[str, Method], path: Path) -> None:
     """Frame, truth and predictions: of each scene the frame with the most foreground.
 
     In the truth white is foreground, grey unknown, dark grey labelled shadow.
@@ -98,9 +98,10 @@ def draw_sheet(scenes: Sequence[Scene], methods: dict[str, Method], path: Path) 
         name = max(scene.names, key=lambda name: np.count_nonzero(scene.read(name).foreground))
         frame = scene.read(name)
         pictures = {f"{scene.name} {name}": frame.image, "truth": _truth(frame)}
-        pictures |= {title: method(scene.plate)(frame.image) for title, method in methods.items()}
+        for title, method in methods.items():
+            pictures[title] = np.where(method(scene.plate)(frame.image), 255, 0).astype(np.uint8)
         for axis, (title, picture) in zip(row, pictures.items(), strict=True):
-            axis.imshow(picture, cmap="grey", vmin=0, vmax=1 if picture.dtype == bool else 255)
+            axis.imshow(picture, cmap="grey", vmin=0, vmax=255)
             axis.set_axis_off()
             axis.set_title(title, fontsize="small", parse_math=False)
     partial = path.with_name(f".{path.name}.partial")
