@@ -193,7 +193,8 @@ class Network:
         """Of foreground, float32 [H, W], for a frame and its plate, uint8 [H, W, 3] of any size."""
         height, width = frame.shape[:2]
         pair = [((pad(image) / np.float32(255) - self._mean) / self._std)[np.newaxis] for image in (plate, frame)]
-        return self._model.predict_on_batch(pair)[0, :height, :width, 0]
+        # Not `predict`, which after some sizes compiles for unknown sizes, for which Keras cannot enlarge bilinearly.
+        return np.asarray(self._model(pair, training=False))[0, :height, :width, 0]
 
     def __call__(self, plate: Image) -> Callable[[Image], Mask]:
         """What finds the foreground, bool [H, W], in a frame with this plate."""

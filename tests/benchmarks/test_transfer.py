@@ -273,13 +273,15 @@ def test_frames_of_any_size_keep_their_size(tmp_path: Path) -> None:
     record = {"threshold": 3, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}
     (tmp_path / "training.json").write_text(json.dumps(record))
     network = Network(tmp_path, FILTERS)
-    plate, frame = empty_scene(), with_object(7)
-    probability = network.probability(plate, frame)
-    assert probability.shape == (HEIGHT, WIDTH)
-    pair = [((pad(image)[np.newaxis] / 255 - record["mean"]) / record["std"]) for image in (plate, frame)]
-    expected = model.predict(pair, verbose=0)[0, :HEIGHT, :WIDTH, 0]
-    np.testing.assert_allclose(probability, expected, atol=1e-5)
-    np.testing.assert_array_equal(network(plate)(frame), probability > 0.5)
+    # One network meets scenes of several sizes, one after the other.
+    for height, width in ((HEIGHT, WIDTH), (16, 32), (HEIGHT, 17)):
+        plate, frame = (image[:height, :width] for image in (empty_scene(), with_object(7)))
+        probability = network.probability(plate, frame)
+        assert probability.shape == (height, width)
+        pair = [(pad(image)[np.newaxis] / 255 - record["mean"]) / record["std"] for image in (plate, frame)]
+        expected = np.asarray(model(pair, training=False))[0, :height, :width, 0]
+        np.testing.assert_allclose(probability, expected, atol=1e-5)
+        np.testing.assert_array_equal(network(plate)(frame), probability > 0.5)
 
 
 def test_tables_have_means_spreads_and_no_foreign_markup() -> None:
