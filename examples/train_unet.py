@@ -43,12 +43,17 @@ _OTHER_LIGHT = 0.2
 _SAMPLE = 300
 
 
-def unet(side: int, filters: int, mean_depth: float) -> keras.Model:
+def unet(side: int | None, filters: int, mean_depth: float | None) -> keras.Model:
     """Return a network from two images, float32 [n, side, side, 3], to mask (0..1) and depth (metres).
 
     Both outputs are float32 [n, side, side, 1]. The absolute difference of the images is an additional input, because
     it separates foreground from background on unseen scenes. Depth has an exponential activation; its initial value is
     `mean_depth`.
+
+    Args:
+        side: of the images, a multiple of 16; None for a network that accepts any such sides.
+        filters: width of the network.
+        mean_depth: in metres; None for a network whose only output is the mask.
     """
     background, fg_bg = keras.Input((side, side, 3), name="background"), keras.Input((side, side, 3), name="fg_bg")
     inputs = keras.layers.Concatenate()([background, fg_bg, keras.ops.abs(fg_bg - background)])
@@ -63,8 +68,10 @@ def unet(side: int, filters: int, mean_depth: float) -> keras.Model:
         x = _convolve(_convolve(x, width), width)
     x = keras.layers.Concatenate()([keras.layers.UpSampling2D(interpolation="bilinear")(x), inputs])
     x = _convolve(x, filters)
-    start = keras.initializers.Constant(float(np.log(mean_depth)))
     mask = keras.layers.Conv2D(1, 1, activation="sigmoid", name="mask")(x)
+    if mean_depth is None:
+        return keras.Model([background, fg_bg], mask)
+    start = keras.initializers.Constant(float(np.log(mean_depth)))
     depth = keras.layers.Conv2D(1, 1, activation="exponential", bias_initializer=start, name="depth")(x)
     return keras.Model([background, fg_bg], [mask, depth])
 
@@ -83,6 +90,13 @@ def mask_loss(truth: Any, predicted: Any) -> Any:
 def depth_loss(truth: Any, predicted: Any) -> Any:
     """Return the mean absolute log ratio: a relative error has the same weight near and far."""
     return keras.ops.mean(keras.ops.abs(keras.ops.log(predicted) - keras.ops.log(keras.ops.maximum(truth, 0.1))))
+
+
+def learning_rate(steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """A tenth of the steps to warm up, then down to zero along a cosine."""
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 10, warmup_target=3e-3, warmup_steps=steps // 10
+    )
 
 
 @dataclass(frozen=True)
@@ -226,12 +240,8 @@ def fit(
     model: keras.Model, batches: tf.data.Dataset, test: Sample, arguments: argparse.Namespace
 ) -> dict[str, list[float]]:
     """Train the network and return losses and metrics of each epoch. Those of `test` do not affect training."""
-    steps = arguments.epochs * arguments.steps
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - steps // 10, warmup_target=3e-3, warmup_steps=steps // 10
-    )
     model.compile(
-        keras.optimizers.Adam(rate),
+        keras.optimizers.Adam(learning_rate(arguments.epochs * arguments.steps)),
         loss=[mask_loss, depth_loss],
         metrics=[[keras.metrics.BinaryIoU([1], name="iou")], [keras.metrics.MeanAbsoluteError(name="error")]],
         # On CPUs, compiled steps take twice the time.
