@@ -27,8 +27,13 @@ BESIDE = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this one without what is made in it, but with what an earlier version may have left."""
-    made = ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "demo_data")
-    copy = copytree(ROOT, tmp_path_factory.mktemp("packaging") / "checkout", ignore=made)
+    made = ignore_patterns(".*", "*.egg-info", "__pycache__")
+    made_at_top = {"build", "dist", "demo_data"}
+    copy = copytree(
+        ROOT,
+        tmp_path_factory.mktemp("packaging") / "checkout",
+        ignore=lambda folder, names: {*made(folder, names), *(made_at_top if folder == str(ROOT) else ())},
+    )
     left = copy / "fgbg_depth.egg-info" / "SOURCES.txt"
     left.parent.mkdir()
     left.write_text("tests/test_packaging.py\ntests/__init__.py\n")

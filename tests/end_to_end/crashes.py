@@ -40,7 +40,7 @@ class _Watch:
         if event == "os.mkdir" and Path(paths[0]).is_dir():
             return  # which changes nothing
         with self._lock:
-            self.changes.append(f"{event} {arguments[0]}")
+            self.changes.append(f"{event} {' '.join(paths)}")
             dead = self.last is not None and len(self.changes) > self.last
         if dead:
             raise KilledError(f"before {event} {arguments}")
