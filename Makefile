@@ -36,10 +36,11 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# PyTorch is left out, with all that only it requires: which build of it fits depends on the machine.
+# setuptools is pinned as well: tests build the package. PyTorch is left out, with all that only it requires: which build of
+# it fits depends on the machine.
 # Beam asks for another google-apitools from Python 3.13 on.
 lock: $(VENV)/installed-test
-	$(BIN)/pip freeze --exclude-editable | grep -vE '^(-e |(torch|triton|sympy|mpmath|nvidia-[^=]*|cuda-[^=]*)==)' \
+	$(BIN)/pip freeze --all --exclude-editable | grep -vE '^(-e |(pip|wheel|torch|triton|sympy|mpmath|nvidia-[^=]*|cuda-[^=]*)==)' \
 		| sed -e '/^google-apitools==/s/$$/; python_version < "3.13"/' > constraints.txt
 
 clean:

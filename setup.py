@@ -28,6 +28,7 @@ TEST = [
     "rembg[cpu]>=2.0.86,<3",
     "ruff>=0.11",
     "scipy>=1.15",
+    "setuptools>=77",  # builds the packages that tests look into
     "tf_keras>=2.18",
 ]
 
