@@ -44,7 +44,7 @@ class Ticket:
         """Make sure that the folder is still claimed for this configuration.
 
         Raises:
-            RunError: the claim is gone, or another configuration has it.
+            RunError: the claim no longer exists, or another configuration has it.
         """
         stored = _stored_fingerprint(self.path)
         if stored == self.fingerprint:

@@ -529,6 +529,6 @@ def _reported(path: str, doing: str = "write") -> Iterator[None]:
     except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RunError(
-            f"Cannot {doing} {path}: {reason}. Free space there or mend its permissions, then run the same command"
-            " again: it goes on from what is finished."
+            f"Cannot {doing} {path}: {reason}. Free space there or fix its permissions, then run the same command"
+            " again: it resumes from what is finished."
         ) from error

@@ -244,7 +244,7 @@ def _masked_crc32c(data: bytes) -> int:
 
 @contextlib.contextmanager
 def open_writer(path: Path, file_format: str) -> Iterator[Any]:
-    """A TFRecord or ArrayRecord writer of a local file, whose failures are told in one sentence."""
+    """A TFRecord or ArrayRecord writer of a local file, whose failures are reported in one sentence."""
     import tensorflow as tf  # heavy: only the processes that write need it
 
     failures: tuple[type[Exception], ...] = (OSError, tf.errors.OpError)
@@ -269,5 +269,5 @@ def open_writer(path: Path, file_format: str) -> Iterator[Any]:
         reason = reason.removeprefix(f"{path}; ")  # TensorFlow says it as well
         raise RunError(
             f"Cannot write the temporary file {path}: {reason}. Free space on its disk, then run the same command"
-            " again: it goes on from the finished shards."
+            " again: it resumes from the finished shards."
         ) from error

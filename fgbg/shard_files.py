@@ -286,7 +286,7 @@ def local_shard(files: DatasetFiles, shard_name: str) -> Iterator[Path]:
 def read_summary(files: DatasetFiles, shard_name: str, size: int) -> ShardSummary | None:
     """The summary of the shard of this name and size.
 
-    None if there is no such summary: of another configuration or size, damaged, or gone. The shard is to be made again.
+    None if it is of another configuration or size, damaged, or missing. The shard is then made again.
     """
     try:
         summary = ShardSummary.from_json(filesystems.read_bytes(files.summary_path(shard_name)))

@@ -36,9 +36,9 @@ def read_fields(
         # TensorFlow also names its own operations.
         reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
         reason = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", reason)
-        raise RunError(f"Cannot read {path}: {reason}; build the dataset anew.") from error
+        raise RunError(f"Cannot read {path}: {reason}; build the dataset again.") from error
     if number < expected:
-        raise RunError(f"{path} ends after {number} of {expected} records; build the dataset anew.")
+        raise RunError(f"{path} ends after {number} of {expected} records; build the dataset again.")
     if number > expected:
         raise RunError(f"{path} has more than {expected} records; build the dataset again.")
 

@@ -14,7 +14,7 @@ from fgbg import __version__
 
 _INTERRUPTED = 1
 _WRONG_SYSTEM = 2
-# They write nothing that could be gone on from.
+# They write nothing that could be resumed.
 _COMMANDS_WITHOUT_PROGRESS = ("plan", "verify", "report")
 
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         nothing = given and given[0] in _COMMANDS_WITHOUT_PROGRESS
         finished = "cut-outs" if given and given[0] == "cutout" else "shards"
-        kept = "" if nothing else f" Finished {finished} are kept; the same command goes on from there."
+        kept = "" if nothing else f" Finished {finished} are kept; the same command resumes from there."
         print(f"\nfgbg: Interrupted.{kept}", file=sys.stderr)
         _exit_at_once(_INTERRUPTED)
     return status

@@ -125,7 +125,7 @@ def augment(
     jitter: float = 0.2,
     jitter_apart: float = 0.0,
 ) -> tf.data.Dataset:
-    """Each example through `augment_space` and `jitter_colours`, anew in every epoch; all draws follow from `seed`."""
+    """Each example through `augment_space` and `jitter_colours`, drawn from `seed` and different in every epoch."""
     seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
 
     def change(example: Example, draw: tf.Tensor) -> Example:

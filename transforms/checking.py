@@ -1,4 +1,4 @@
-"""All shards once more before the metadata are written: every file must have the sha256 of its summary.
+"""All shards are checked before the metadata are written: every file must have the sha256 of its summary.
 
 The filesystem decides what is there, not what the runner delivered. So it does no harm when a runner computes a stage
 again and finds shards finished that it made itself, or when two builds of the same configuration run at once.

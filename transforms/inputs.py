@@ -91,8 +91,8 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
     """List the files to use below a folder or matching a glob, in the order of their labels, and the refused ones.
 
     Hidden files and folders, what other programs leave behind (file managers, network drives, photo software) and what
-    `cutout` laid aside are passed over; other files that are no pictures by their suffix, names that TFDS cannot store,
-    and names that differ only in the suffix or in spaces at their ends, are refused.
+    `cutout` flagged for review are ignored; other files that are no pictures by their suffix, names that TFDS cannot
+    store, and names that differ only in the suffix or in spaces at their ends, are refused.
 
     Raises:
         InputError: no such folder, or nothing in it.
@@ -109,7 +109,7 @@ def find_pictures(folder_or_glob: str, flag: str) -> tuple[list[_Found], list[Ba
         stem = below.with_suffix("").as_posix()
         label, class_name = stem.strip(), below.parent.as_posix().strip()
         if path.endswith("/"):
-            bad.append(BadInput(path, "is a folder that cannot be read; mend its permissions or remove it"))
+            bad.append(BadInput(path, "is a folder that cannot be read; fix its permissions or remove it"))
         elif folder := _doubtful_folder(below):
             maker = "which another program may have made; rename that folder if its pictures are yours"
             bad.append(BadInput(path, f"is in {folder}, {maker}"))

@@ -300,7 +300,7 @@ def _refuse_bad_inputs(
     total = sum(len(kind.usable) + len(kind.bad) for kind in checked)
     if skipped and not options.skip_bad_inputs:
         raise InputError(
-            f"{len(skipped)} of {total} input pictures cannot be used; mend or remove them, or add --skip_bad_inputs"
+            f"{len(skipped)} of {total} input pictures cannot be used; fix or remove them, or add --skip_bad_inputs"
             f" to go"
             f" on without them:{listing}"
         )

@@ -37,7 +37,7 @@ from transforms.finding import FinishedExamples
 
 
 def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
-    """Make the dataset, or go on where an earlier run stopped, and print a summary.
+    """Make the dataset, or resume an earlier run, and print a summary.
 
     Raises:
         InputError: wrong use or bad inputs; nothing was written.
@@ -52,7 +52,7 @@ def run_build(options: BuildOptions, beam_flags: Sequence[str]) -> None:
 
 
 def build_dataset(options: BuildOptions, pipeline_options: PipelineOptions, *, own_process: bool = False) -> BuildPlan:
-    """Make the dataset, or go on where an earlier run stopped; return what it was made from.
+    """Make the dataset, or resume an earlier run; return what it was made from.
 
     Args:
         options: the flags.

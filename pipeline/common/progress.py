@@ -57,7 +57,7 @@ class _Watch(threading.Thread):
         self._turn = threading.Lock()
 
     def run(self) -> None:
-        """Count now and then, and once more when all is done."""
+        """Count now and then, and again at the end."""
         wait = self._seconds
         while not self._done.wait(wait):
             start = time.monotonic()
@@ -139,7 +139,7 @@ class _Reporter:
         speed = f"{rate:,.{0 if rate >= 10 else 1}f} {self.unit}/s"
         self._write(
             f"{finished:,} of {self._total:,} {self.unit} ({finished / self._total:.0%}), {speed},"
-            f" {tqdm.format_interval(elapsed)} gone, {left} left"
+            f" elapsed {tqdm.format_interval(elapsed)}, remaining {left}"
         )
 
     def _write(self, line: str) -> None:

@@ -107,7 +107,7 @@ def _refuse_overlap(options: CutoutOptions) -> None:
 def _bad_photos(bad: Sequence[BadInput], total: int, others: str) -> InputError:
     listing = "".join(f"\n  {one}" for one in bad)
     return InputError(
-        f"{len(bad)} of {total} photographs cannot be used{others}; mend or remove them, or add --skip_bad_inputs to go"
+        f"{len(bad)} of {total} photographs cannot be used{others}; fix or remove them, or add --skip_bad_inputs to go"
         f" on without them:{listing}"
     )
 
@@ -162,13 +162,13 @@ def _find_unfinished(files: CutoutFiles, photos: Sequence[Photo]) -> list[Photo]
         # Aside or not: a person may have moved it.
         return not there.isdisjoint(files.cutout(label, doubtful=doubtful) for doubtful in (False, True))
 
-    gone = sorted(recorded - {photo.label for photo in photos})
-    if left := [label for label in gone if has_cutout(label)]:
+    removed = sorted(recorded - {photo.label for photo in photos})
+    if left := [label for label in removed if has_cutout(label)]:
         raise InputError(
             f"--output: {files.directory} holds cut-outs whose photographs are not in --photos: {len(left)} (the first"
             f" is {left[0]}); put the photographs back, delete the cut-outs, or name another folder."
         )
-    for label in gone:
+    for label in removed:
         files.forget(label)
 
     def is_finished(photo: Photo) -> bool:

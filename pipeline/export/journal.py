@@ -54,7 +54,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = self._files[name] = path.open("r+b" if path.exists() else "w+b")
             if file.seek(0, os.SEEK_END) < size:
-                raise OSError(errno.EIO, "it has lost bytes since; delete the folder to export anew", str(path))
+                raise OSError(errno.EIO, "it has lost bytes since; delete the folder to export again", str(path))
             file.truncate(size)
             file.seek(size)
         return self._files[name]
@@ -80,5 +80,5 @@ def _read_state(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = read_json(str(path))
         _STATE_FORM(content, "")
     except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); delete the folder to export anew.") from error
+        raise InputError(f"{path} is damaged ({error}); delete the folder to export again.") from error
     return content

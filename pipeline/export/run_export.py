@@ -49,7 +49,7 @@ _WORDING = Wording(command="export", flag="--output", content="another export", 
 
 
 def run_export(options: ExportOptions, other_flags: Sequence[str]) -> None:
-    """Export the dataset, or go on where an earlier run stopped, and tell what was made.
+    """Export the dataset, or resume an earlier run, and print what was made.
 
     Args:
         options: the flags.
@@ -157,7 +157,7 @@ class _Export:
             self._finish()
 
     def _end_part(self) -> None:
-        # The lock is gone with the folder if that was deleted; another export may be at work in its place.
+        # The lock was deleted with the folder if that was deleted; another export may be at work in its place.
         self._claim.ticket.check()
         self._journal.end_part()
 
@@ -186,8 +186,8 @@ def _refuse_damaged(dataset: FinishedDataset) -> None:
         there = shard_sizes(files)
         if lost := [shard.file for shard in shards if there.get(shard.file) != shard.size]:
             raise InputError(
-                f"{files.directory} is damaged: {len(lost)} of its shards are gone or have another size than they were"
-                f" written with (the first is {lost[0]}); keep the dataset beside its companions, or build it anew."
+                f"{files.directory} is damaged: {len(lost)} of its shards are missing or have another size than"
+                f" the manifest says (the first is {lost[0]}); keep it beside its companions or build it again."
             )
 
 
@@ -237,8 +237,8 @@ def _told_failures(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(
-            f"Cannot write {error.filename or folder}: {error.strerror or error}. Free space there or mend its"
-            " permissions, then run the same command again: it goes on from the finished parts."
+            f"Cannot write {error.filename or folder}: {error.strerror or error}. Free space there or fix its"
+            " permissions, then run the same command again: it resumes from the finished parts."
         ) from error
 
 

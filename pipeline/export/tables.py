@@ -1,6 +1,6 @@
 """What tells of exported pictures: labels.csv, or COCO's instances_SPLIT.json.
 
-A table is made in two steps, so that a stopped export goes on and memory stays flat: a line for each example, kept in
+A table is made in two steps, so that a stopped export resumes and memory is constant: a line for each example, kept in
 one file for each split, and at the end the table from these files.
 """
 

@@ -16,7 +16,7 @@ from pipeline.verify.pictures import check_mask, check_same_pixels, decode_field
 from transforms.depth import quantize_depth
 
 # The order in which fields are looked at: what says which example it is comes first, so that a record in the wrong
-# place is told as that.
+# place is reported as that.
 _NUMBERS = ("example_id", "bg", "fg", "flipped", "placement", "bg_class", "fg_class")
 
 _KINDS = {bytes: "bytes_list", int: "int64_list", tuple: "float_list"}

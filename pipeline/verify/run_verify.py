@@ -1,4 +1,4 @@
-"""The `verify` command: read a finished dataset again, compute all of it anew, and say what was compared with what."""
+"""The `verify` command: read a finished dataset again, recompute it, and print what was compared with what."""
 
 import sys
 import tempfile
@@ -36,7 +36,7 @@ def run_verify(options: VerifyOptions, beam_flags: Sequence[str]) -> None:
 
 @contextmanager
 def scratch_folder(options: PipelineOptions) -> Iterator[str]:
-    """A folder that every worker can reach, gone afterwards.
+    """A folder that every worker can reach, deleted afterwards.
 
     Raises:
         InputError: the workers are elsewhere, and no place was named that they can reach.

@@ -1,4 +1,4 @@
-"""A verification: what must be there by the manifest, what of it is compared with what, and what is told of it."""
+"""A verification: what must be there by the manifest, what of it is compared with what, and what is reported."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -342,7 +342,7 @@ def _recipe(dataset: FinishedDataset, cutout_sizes: tuple[tuple[int, int], ...])
 
 
 def _refuse_endless(dataset: FinishedDataset, recipe: Recipe) -> None:
-    """Shards that are lost are told one by one; numbers that somebody made up could be counted for ever."""
+    """Lost shards are reported one by one; numbers that somebody made up could be counted for ever."""
     listed, expected = sum(map(len, dataset.splits.values())), recipe.layout.num_shards
     if expected > 2 * listed + _MOST_LOST:
         raise InputError(

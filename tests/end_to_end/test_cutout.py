@@ -173,7 +173,7 @@ def test_an_interrupt_says_what_is_kept(photos: Path, tmp_path: Path) -> None:
     process = start("cutout", f"--photos={photos}", f"--output={output}", GRABCUT)
     _, err = stop_when(process, signal.SIGINT, (output / "_cutout/configuration.json").exists, group=False)
     assert process.returncode == 1
-    assert our_lines(err) == ["fgbg: Interrupted. Finished cut-outs are kept; the same command goes on from there."]
+    assert our_lines(err) == ["fgbg: Interrupted. Finished cut-outs are kept; the same command resumes from there."]
 
 
 def test_doubtful_ones_lie_apart_and_can_be_accepted(
@@ -217,7 +217,7 @@ def test_bad_photographs_are_named_and_the_others_cut_out(
     lines = capfd.readouterr().err.splitlines()
     told = lines[lines.index(next(line for line in lines if line.startswith("fgbg:"))) :]
     assert told == [
-        "fgbg: 2 of 6 photographs cannot be used; all others are cut out; mend or remove them, or add --skip_bad_inputs"
+        "fgbg: 2 of 6 photographs cannot be used; all others are cut out; fix or remove them, or add --skip_bad_inputs"
         " to go on without them:",
         f"  {photos}/dog/cut.jpg is truncated",
         f"  {photos}/ghost.png already has transparent pixels; use it as a foreground without cutting it out",

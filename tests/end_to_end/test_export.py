@@ -540,9 +540,7 @@ def test_lost_shards_are_told_before_anything_is_written(
     lost = shard_files(copy, name)[0]
     lost.unlink()
     line = error_of(capfd, export(copy, "zip", tmp_path / "out"))
-    assert (
-        f"1 of its shards are gone or have another size than they were written with (the first is {lost.name})" in line
-    )
+    assert f"1 of its shards are missing or have another size than the manifest says (the first is {lost.name})" in line
     assert not (tmp_path / "out").exists()
 
 

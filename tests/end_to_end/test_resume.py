@@ -130,9 +130,9 @@ def test_stopped_five_times_in_three_ways(uninterrupted: Path, inputs: Inputs, t
         else:
             assert process.returncode == 1
             assert our_lines(stderr) == [
-                "fgbg: Interrupted. Finished shards are kept; the same command goes on from there."
+                "fgbg: Interrupted. Finished shards are kept; the same command resumes from there."
             ]
-            assert stderr.endswith("goes on from there.\n")
+            assert stderr.endswith("resumes from there.\n")
 
     assert build(tmp_path, inputs, *FLAGS) == 0
     assert finished(tmp_path) == kept

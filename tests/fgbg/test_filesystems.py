@@ -147,8 +147,8 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, put: Write, monkeypat
     with pytest.raises(RunError) as caught:
         put(tmp_path / "file", b"data", tmp_path / "tmp")
     assert str(caught.value) == (
-        f"Cannot write {tmp_path}/file: No space left on device. Free space there or mend its permissions, then run the"
-        " same command again: it goes on from what is finished."
+        f"Cannot write {tmp_path}/file: No space left on device. Free space there or fix its permissions, then run the"
+        " same command again: it resumes from what is finished."
     )
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "local"] == []
 

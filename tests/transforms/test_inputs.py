@@ -154,9 +154,7 @@ def test_unreadable_folders_are_reported(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "scandir", refuse)
     found, bad = find_pictures(str(tmp_path), "--backgrounds")
     assert [one.label for one in found] == ["a"]
-    assert list(map(str, bad)) == [
-        f"{tmp_path}/dog/ is a folder that cannot be read; mend its permissions or remove it"
-    ]
+    assert list(map(str, bad)) == [f"{tmp_path}/dog/ is a folder that cannot be read; fix its permissions or remove it"]
 
 
 def test_names_lose_the_spaces_that_tfds_cuts_off(tmp_path: Path) -> None:
@@ -339,7 +337,7 @@ def test_all_problems_are_reported_in_one_go(tmp_path: Path) -> None:
         plan(tmp_path)
     first, *others = str(caught.value).splitlines()
     assert first == (
-        "14 of 16 input pictures cannot be used; mend or remove them, or add --skip_bad_inputs to go on without them:"
+        "14 of 16 input pictures cannot be used; fix or remove them, or add --skip_bad_inputs to go on without them:"
     )
     assert set(others) == lines
     assert len(others) == len(lines)
